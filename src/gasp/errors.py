@@ -1,0 +1,31 @@
+"""Errors meant for people: what is wrong, with which file or field, and what to do.
+
+Everything that the package raises on purpose derives from :class:`GaspError`; the command line prints
+such an error as one readable block and never shows a traceback for it.
+"""
+
+from __future__ import annotations
+
+
+class GaspError(Exception):
+    """Base of all errors that carry a message for the user. Exit status 1 on the command line."""
+
+    exit_status = 1
+
+
+class InputError(GaspError):
+    """A file or stream cannot be used: missing, empty, truncated, of the wrong kind or size."""
+
+
+class OutputError(GaspError):
+    """A result cannot be written: no permission, no space, something else in the way."""
+
+
+class WeightsError(GaspError):
+    """A checkpoint is missing, damaged, unsafe to load, or does not fit the network."""
+
+
+class UsageError(GaspError):
+    """Wrong options or configuration. Exit status 2 on the command line."""
+
+    exit_status = 2

@@ -1,0 +1,40 @@
+"""What the pipeline says of one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gasp.faces.face import Face
+
+
+class Focus(NamedTuple):
+    """The most salient point: x and y in source pixels (pixel centres), and the map's value there (0..1)."""
+
+    x: float
+    y: float
+    value: float
+
+
+@dataclass(slots=True)
+class Prediction:
+    """The prediction for one frame.
+
+    ``saliency``: float32 (h, w) at the network's output size, min-max scaled to [0, 1] (all zero where the
+    network's map is constant), covering the whole picture.
+    ``gates``: one score in 0..1 per modality, or None where the fusion has no gates.
+    ``cues``: the drawn cue maps by modality name, uint8 (h, w) grey or (h, w, 3) RGB, covering the whole picture.
+    ``faces``: tracked faces, boxes in source pixels. ``image``: the source frame, RGB uint8 (H, W, 3).
+    """
+
+    index: int
+    time: float
+    saliency: NDArray[np.float32]
+    gates: dict[str, float] | None
+    cues: dict[str, NDArray[np.uint8]]
+    faces: list[Face]
+    focus: Focus
+    image: NDArray[np.uint8] = field(repr=False)
