@@ -1,0 +1,138 @@
+"""Weights in the project's own form: safetensors whose header names the network and its options.
+
+Keys of the header (all values are text): ``format`` ("gasp-1"), ``network`` (a name of
+:func:`gasp.list_models`), ``options`` (JSON object), and whatever the writer adds: ``licence`` at least, for
+files that are passed on. Files in the folder ``packaged`` beside this module ship with the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from gasp.errors import OutputError, UsageError, WeightsError
+from gasp.networks import create_model
+from gasp.weights.checkpoints import read_metadata
+from gasp.weights.files import replacing, sha256
+from gasp.weights.loading import load_checkpoint
+
+FORMAT = "gasp-1"
+FOLDER = Path(__file__).with_name("packaged")
+
+
+def packaged_names() -> list[str]:
+    """Names of the weights that ship with the package, sorted."""
+    return sorted(file.stem for file in FOLDER.glob("*.safetensors"))
+
+
+def packaged(name: str) -> Path:
+    """The file of weights that ship with the package; :class:`WeightsError` lists the names there are."""
+    if name not in packaged_names():
+        raise WeightsError(
+            f"No weights called {name!r} ship with this package; there are: {', '.join(packaged_names()) or 'none'}."
+        )
+    return FOLDER / f"{name}.safetensors"
+
+
+def load_packaged(name: str) -> nn.Module:
+    """The network of weights that ship with the package, filled, in evaluation mode, on the CPU."""
+    return load_weights(packaged(name))
+
+
+def load_weights(path: str | Path) -> nn.Module:
+    """The network that a file of :func:`save_weights` names in its header, filled, in evaluation mode."""
+    network, options = _network_and_options(Path(path))
+    return load_checkpoint(create_model(network, **options), path)
+
+
+def save_weights(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    network: str,
+    options: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write ``model``'s weights with what is needed to make the network again; atomic.
+
+    ``network`` and ``options`` are the arguments of :func:`gasp.create_model`; options must be expressible in
+    JSON. ``metadata`` are further text pairs, such as ``licence``, ``training_data``, ``scores``. The weights keep
+    their number type. Raises :class:`~gasp.errors.UsageError` when ``network`` and ``options`` do not make a
+    network with the model's tensors, :class:`~gasp.errors.OutputError` when the file cannot be written.
+    """
+    path, options = Path(path), dict(options or {})
+    _check_description(model, network, options)
+    header = {**(metadata or {}), "format": FORMAT, "network": network, "options": json.dumps(options)}
+    if wrong := [key for key, value in header.items() if not isinstance(value, str)]:
+        raise UsageError(f"Metadata of weights must be text; not so: {', '.join(wrong)}.")
+    # Clones, because safetensors refuses tensors that share memory.
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
+    }
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata=header)
+        except Exception as error:  # safetensors wraps system errors in its own type
+            raise OutputError(f"{path}: cannot be written ({error}).") from error
+    return path
+
+
+def describe(path: str | Path) -> dict[str, str]:
+    """What a run manifest records of a weights file: ``file`` (its name), ``sha256`` and ``licence``.
+
+    The licence comes from the file's header or, for downloaded files, from the record beside it; "unknown"
+    otherwise. Of a folder, the checksum is that of the sorted list of its files' checksums and names.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file.")
+    return {"file": path.name, "sha256": _checksum(path), "licence": _licence(path)}
+
+
+def _checksum(path: Path) -> str:
+    if path.is_file():
+        return sha256(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    lines = [f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _licence(path: Path) -> str:
+    if path.suffix == ".safetensors":
+        return read_metadata(path).get("licence", "unknown")
+    return "unknown"
+
+
+def _network_and_options(path: Path) -> tuple[str, dict[str, Any]]:
+    header = read_metadata(path)
+    if "network" not in header:
+        raise WeightsError(
+            f"{path}: its header does not name a network. Make the network with gasp.create_model and use "
+            "gasp.load_checkpoint."
+        )
+    try:
+        options = json.loads(header.get("options", "{}"))
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise WeightsError(f"{path}: the options in its header are not a JSON object.")
+    return header["network"], options
+
+
+def _check_description(model: nn.Module, network: str, options: dict[str, Any]) -> None:
+    try:
+        plain = json.loads(json.dumps(options))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"Options of weights must be expressible in JSON: {error}.") from None
+    with torch.device("meta"):
+        described = create_model(network, **plain).state_dict()
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if shapes != {name: tensor.shape for name, tensor in described.items()}:
+        raise UsageError(f"The model is not what create_model({network!r}, **{options!r}) makes.")
