@@ -50,7 +50,7 @@ def create_model(name: str, **options: Any) -> nn.Module:
         raise UsageError(f"There is no network called {name!r}{_suggestion(name, NETWORKS)}")
     module, _, attribute = NETWORKS[name].partition(":")
     network = getattr(import_module(module), attribute)
-    ignored = getattr(network, "ignored_options", frozenset())
+    ignored: frozenset[str] = getattr(network, "ignored_options", frozenset())
     known = _options(network) | ignored
     for option in options:
         if option not in known:

@@ -17,10 +17,10 @@ class Variant:
     """How one GASP network is put together: ``scaling`` > encoders > ``fusion`` stages > 1 x 1 convolution.
 
     ``title`` is the short name in the paper's tables. ``scaling`` weighs the input channels: directed
-    attention ("dam"), squeeze and excitation ("se") or not at all. ``fusion`` lists what follows the encoders:
-    "add" (sum over all channels), "conv" (3 x 3 convolution), "gmu" and "rgmu" (gated multimodal units,
-    static and recurrent), "att_lstm" (attentive ConvLSTM). A ``sequence`` network takes a window of frames and
-    has one encoder per modality; a static one takes a single frame and has one encoder for all modalities.
+    attention ("dam"), squeeze and excitation ("se") or not at all. ``fusion`` lists what follows the
+    encoders: "add" (sum over all channels), "conv" (3 x 3 convolution), "gmu" and "rgmu" (gated multimodal
+    units, static and recurrent), "att_lstm" (attentive ConvLSTM). A ``sequence`` network takes a window of
+    frames and has one encoder per modality; a static one takes a single frame and has one encoder for all.
     """
 
     title: str

@@ -1,0 +1,84 @@
+"""Convolutional gated multimodal units: each pixel chooses between modalities.
+
+Sources: Arevalo et al., "Gated multimodal networks", 2020; Abawi et al., IJCAI 2021, section 3.4.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Gates(NamedTuple):
+    """What a gated unit fused: ``hidden`` in -1..1 and ``gate`` in 0..1.
+
+    Both (N, M, O, H, W) from the static unit, and flat, (N, M * O, H, W), modality-major, from the recurrent.
+    """
+
+    hidden: Tensor
+    gate: Tensor
+
+
+class GMUConv2d(nn.Module):
+    """Fuses M modalities of I channels into O channels: the sum over modalities of hidden state x gate.
+
+    The hidden state of a modality sees that modality alone; its gate sees all modalities.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, modalities: int) -> None:
+        super().__init__()
+        self.modalities = modalities
+        states = modalities * out_channels
+        self.W_h = _small_uniform(states, in_channels, 3, 3)
+        self.W_z = _small_uniform(states, modalities * in_channels, 3, 3)
+        self.hidden_bias = _small_uniform(states)
+        self.gate_bias = _small_uniform(states)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Gates]:
+        """(N, M * I, H, W), modality-major, to fused (N, O, H, W) and the gates (N, M, O, H, W)."""
+        hidden, gate = self.drive(x)
+        shape = (self.modalities, -1)
+        gates = Gates(torch.tanh(hidden).unflatten(1, shape), torch.sigmoid(gate).unflatten(1, shape))
+        return (gates.hidden * gates.gate).sum(1), gates
+
+    def drive(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the input contributes to hidden states and gates before activation: two (N, M * O, H, W)."""
+        hidden = F.conv2d(x, self.W_h, self.hidden_bias, padding=1, groups=self.modalities)
+        return hidden, F.conv2d(x, self.W_z, self.gate_bias, padding=1)
+
+
+class RGMUConv2d(GMUConv2d):
+    """Gated unit over a sequence: hidden states and gates also see their own previous values, depth-wise."""
+
+    def __init__(self, in_channels: int, out_channels: int, modalities: int) -> None:
+        super().__init__(in_channels, out_channels, modalities)
+        states = modalities * out_channels
+        self.W_h_l = _small_uniform(states, 1, 3, 3)
+        self.W_z_l = _small_uniform(states, 1, 3, 3)
+        self.recurrent_hidden_bias = _small_uniform(states)
+        self.recurrent_gate_bias = _small_uniform(states)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Gates]:
+        """(N, T, M * I, H, W) to the last step's fused (N, O, H, W) and its gates, flat (N, M * O, H, W)."""
+        steps = x.shape[1]
+        hidden_drive, gate_drive = (drive.unflatten(0, (-1, steps)) for drive in self.drive(x.flatten(0, 1)))
+        hidden = torch.zeros_like(hidden_drive[:, 0])
+        gate = torch.zeros_like(gate_drive[:, 0])
+        for t in range(steps):
+            hidden_lateral = _depthwise(hidden, self.W_h_l, self.recurrent_hidden_bias)
+            gate_lateral = _depthwise(gate, self.W_z_l, self.recurrent_gate_bias)
+            hidden = torch.tanh(hidden_drive[:, t] + hidden_lateral)
+            gate = torch.sigmoid(gate_drive[:, t] + gate_lateral)
+        fused = (hidden * gate).unflatten(1, (self.modalities, -1)).sum(1)
+        return fused, Gates(hidden, gate)
+
+
+def _small_uniform(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(shape).uniform_(-0.01, 0.01))
+
+
+def _depthwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.conv2d(x, weight, bias, padding=1, groups=x.shape[1])
