@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers.parity import Case, case_names
 from torch import Tensor, nn
 
 from gasp.errors import InputError, UsageError
@@ -16,6 +15,7 @@ from gasp.networks.blocks.gmu import GMUConv2d, RGMUConv2d
 from gasp.networks.blocks.squeeze_excitation import SELayer
 from gasp.networks.gasp import GASP, GASPOutput, gate_scores
 from gasp.networks.variants import VARIANTS
+from helpers.parity import Case, case_names
 
 # Spec: tensors and trainable parameters for 5 modalities, 10 frames, temporal normalisation where possible.
 SIZES = {

@@ -49,10 +49,11 @@ class GASP(nn.Module):
     ``sequence_len`` (published default 16) and ``sequence_norm`` (not for the RGMU).
     Further options: ``encoder_widths`` of a chain of your own (two layers before the pooling, the last half
     transposed) in place of the named one; ``latent_channels`` per modality behind the encoder and of the
-    gated unit; ``activation`` between encoder layers ("none" or "relu"); ``dam_channels``, hidden in the DAM's
-    training path.
+    gated unit; ``activation`` between encoder layers ("none" or "relu"); ``dam_channels``, hidden in the
+    DAM's training path.
 
-    A sequence network can also run frame by frame: ``fuse(torch.stack([encode_frame(f) for f in frames], 1))``
+    A sequence network can also run frame by frame:
+    ``fuse(torch.stack([encode_frame(f) for f in frames], 1))``
     gives in evaluation mode what the whole window gives, without ``dam_logits``.
     """
 
