@@ -30,15 +30,16 @@ _SHOWN = 8
 def load_checkpoint(model: Network, path: str | Path) -> Network:
     """Fill ``model`` with the weights at ``path`` and return it.
 
-    ``path`` is a file of ``torch.save`` or safetensors in any published layout (tensors nested under a key such
-    as ``state_dict``, names with a prefix such as ``module.``, Lightning files), a folder (ESR-9's ten files), or
-    a tar or zip archive of such files. Loading is strict: every tensor must be there with its name and shape,
-    and nothing else; only batch counters may be missing and entries that the network declares as unused
-    (``unused_entries``) are passed over. Numbers are converted to the model's types and devices.
+    ``path`` is a file of ``torch.save`` or safetensors in any published layout (tensors nested under a key
+    such as ``state_dict``, names with a prefix such as ``module.``, Lightning files), a folder (ESR-9's ten
+    files), or a tar or zip archive of such files. Loading is strict: every tensor must be there with its
+    name and shape, and nothing else; only batch counters may be missing and entries that the network
+    declares as unused (``unused_entries``) are passed over. Numbers are converted to the model's types and
+    devices.
 
-    Raises :class:`~gasp.errors.WeightsError` when the file is missing, damaged, holds objects other than tensors
-    and numbers (nothing is executed), or does not fit; the message lists what is missing, unexpected or of
-    the wrong shape. The model is then unchanged.
+    Raises :class:`~gasp.errors.WeightsError` when the file is missing, damaged, holds objects other than
+    tensors and numbers (nothing is executed), or does not fit; the message lists what is missing,
+    unexpected or of the wrong shape. The model is then unchanged.
     """
     members = find_checkpoints(path)
     if len(members) > 1:
@@ -178,7 +179,8 @@ def _check_values(tensors: Mapping[str, Tensor], name: str) -> None:
     broken = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if broken:
         raise WeightsError(
-            f"{name}: holds infinite or undefined numbers (NaN) in {', '.join(_shorten(broken))}; every result "
+            f"{name}: holds infinite or undefined numbers (NaN) in {', '.join(_shorten(broken))}; every "
+            f"result "
             "would be undefined. The file is damaged or its training diverged."
         )
 

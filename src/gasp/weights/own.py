@@ -35,9 +35,8 @@ def packaged_names() -> list[str]:
 def packaged(name: str) -> Path:
     """The file of weights that ship with the package; :class:`WeightsError` lists the names there are."""
     if name not in packaged_names():
-        raise WeightsError(
-            f"No weights called {name!r} ship with this package; there are: {', '.join(packaged_names()) or 'none'}."
-        )
+        there = ", ".join(packaged_names()) or "none"
+        raise WeightsError(f"No weights called {name!r} ship with this package; there are: {there}.")
     return FOLDER / f"{name}.safetensors"
 
 
@@ -62,10 +61,11 @@ def save_weights(
 ) -> Path:
     """Write ``model``'s weights with what is needed to make the network again; atomic.
 
-    ``network`` and ``options`` are the arguments of :func:`gasp.create_model`; options must be expressible in
-    JSON. ``metadata`` are further text pairs, such as ``licence``, ``training_data``, ``scores``. The weights keep
-    their number type. Raises :class:`~gasp.errors.UsageError` when ``network`` and ``options`` do not make a
-    network with the model's tensors, :class:`~gasp.errors.OutputError` when the file cannot be written.
+    ``network`` and ``options`` are the arguments of :func:`gasp.create_model`; options must be expressible
+    in JSON. ``metadata`` are further text pairs, such as ``licence``, ``training_data``, ``scores``. The
+    weights keep their number type. Raises :class:`~gasp.errors.UsageError` when ``network`` and ``options``
+    do not make a network with the model's tensors, :class:`~gasp.errors.OutputError` when the file cannot
+    be written.
     """
     path, options = Path(path), dict(options or {})
     _check_description(model, network, options)

@@ -134,7 +134,8 @@ def _refusal(error: Exception, name: str) -> WeightsError:
             f"{name}: is damaged or not a PyTorch checkpoint ({_first_line(error)}). Fetch it again."
         )
     return WeightsError(
-        f"{name}: {what}. Reading it could run code, so it is refused; nothing was run. If you trust where it "
+        f"{name}: {what}. Reading it could run code, so it is refused; nothing was run. If you trust "
+        f"where it "
         "comes from, load it with the software that wrote it and save its state_dict alone "
         "(torch.save(model.state_dict(), ...) or safetensors)."
     )
