@@ -1,0 +1,26 @@
+"""Overlap of boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gasp.faces.face import Box
+
+
+def iou(first: Box, second: Box) -> float:
+    """Intersection over union of two boxes, 0..1; 0 where both are empty."""
+    return float(iou_matrix([first], [second])[0, 0])
+
+
+def iou_matrix(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]:
+    """Intersection over union of every pair, (len(first), len(second)), 0..1."""
+    a = np.asarray(first, np.float64).reshape(-1, 1, 4)
+    b = np.asarray(second, np.float64).reshape(1, -1, 4)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = np.clip(sides, 0, None).prod(-1)
+    areas = (np.clip(x[..., 2:] - x[..., :2], 0, None).prod(-1) for x in (a, b))
+    union = sum(areas) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

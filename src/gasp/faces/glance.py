@@ -1,0 +1,143 @@
+"""Faces from the :class:`~gasp.networks.glance.Glance` network, whose saliency a cue uses as well.
+
+:class:`GlanceReader` runs the network once per picture; the face detector and the saliency cue read what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from gasp.faces.detector import clip_detections
+from gasp.faces.face import Box, Detection
+from gasp.networks.glance import STRIDE, Glance
+
+WORKING_PIXELS = 240 * 320
+"""Pictures are shrunk to about this many pixels, the size at which the network was trained."""
+
+HEAD_TO_FACE = (0.82, 0.82, 0.06)
+"""The training boxes hold the whole head. A face is taken to have this share of its width and height, and its
+centre to lie this share of the head's height below the head's centre."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What the network sees in one picture.
+
+    ``saliency``: log-probabilities of a fixation per cell, float32 (h, w) on a grid of stride 4 over ``small``,
+    the shrunk picture (RGB uint8). ``faces``: detections in pixels of the source picture, also weak ones.
+    """
+
+    small: NDArray[np.uint8]
+    saliency: NDArray[np.float32]
+    faces: list[Detection]
+
+
+def working_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width at which a picture is looked at: its proportions (at most 3 to 1), multiples of 16."""
+    aspect = min(3.0, max(1 / 3, width / height))
+    side = (WORKING_PIXELS / aspect) ** 0.5
+    return max(32, round(side / 16) * 16), max(32, round(side * aspect / 16) * 16)
+
+
+class GlanceReader:
+    """Runs the network on pictures. The network comes from the package unless another one is given."""
+
+    def __init__(self, network: Glance | None = None, device: str | torch.device = "cpu") -> None:
+        if network is None:
+            from gasp.weights import load_packaged
+
+            loaded = load_packaged("glance")
+            assert isinstance(loaded, Glance)
+            network = loaded
+        self.device = torch.device(device)
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+
+    def read(self, images: Sequence[NDArray[np.uint8]], *, least_score: float = 0.1) -> list[Glimpse]:
+        """One glimpse per picture, RGB uint8 (H, W, 3) of any sizes; pictures of one size share a batch."""
+        smalls = [shrink(image) for image in images]
+        glimpses: list[Glimpse | None] = [None] * len(images)
+        for shape in dict.fromkeys(small.shape for small in smalls):
+            members = [i for i, small in enumerate(smalls) if small.shape == shape]
+            batch = torch.from_numpy(np.stack([smalls[i] for i in members])).to(self.device)
+            with torch.inference_mode():
+                output = self.network(batch.permute(0, 3, 1, 2).float() / 255)
+            logits = output.saliency.float().flatten(1).log_softmax(1).view_as(output.saliency)
+            found = decode_faces(output.face_centres.float(), output.face_boxes.float(), least_score)
+            for row, i in enumerate(members):
+                height, width = images[i].shape[:2]
+                faces = [_to_source(d, height / shape[0], width / shape[1]) for d in found[row]]
+                saliency = logits[row, 0].cpu().numpy()
+                glimpses[i] = Glimpse(smalls[i], saliency, clip_detections(faces, height, width))
+        return [glimpse for glimpse in glimpses if glimpse is not None]
+
+
+class GlanceFaceDetector:
+    """The default face detector. ``threshold`` is the least score (0..1) of a face."""
+
+    def __init__(self, threshold: float = 0.3, device: str = "cpu", reader: GlanceReader | None = None) -> None:
+        self.threshold = threshold
+        self.reader = reader or GlanceReader(device=device)
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
+        """Faces of each RGB uint8 (H, W, 3) picture, best first, boxes in its pixels and within it."""
+        return [
+            [face for face in glimpse.faces if face.score >= self.threshold]
+            for glimpse in self.reader.read(images)
+        ]
+
+
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture at its working size."""
+    height, width = working_size(*image.shape[:2])
+    if image.shape[:2] == (height, width):
+        return image
+    shrinking = image.shape[0] >= height and image.shape[1] >= width
+    how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+
+
+def decode_faces(centres: Tensor, boxes: Tensor, least_score: float, most: int = 100) -> list[list[Detection]]:
+    """Detections in pixels of the network's input, per picture, best first.
+
+    ``centres`` (N, 1, h, w) logits and ``boxes`` (N, 4, h, w) as in :class:`~gasp.networks.glance.GlanceOutput`.
+    A face is a local maximum of the centre map; overlapping ones (IoU above 0.4) are thinned out.
+    """
+    scores = centres.sigmoid()
+    peaks = (scores == F.max_pool2d(scores, 3, 1, 1)) & (scores >= least_score)
+    found = []
+    for score, peak, box in zip(scores[:, 0], peaks[:, 0], boxes, strict=True):
+        rows, columns = peak.nonzero(as_tuple=True)
+        values = score[rows, columns]
+        order = values.argsort(descending=True)[:most]
+        rows, columns, values = rows[order], columns[order], values[order]
+        dx, dy, log_width, log_height = box[:, rows, columns]
+        x = (columns + 0.5 + dx) * STRIDE
+        y = (rows + 0.5 + dy) * STRIDE
+        width = log_width.clamp(-2, 6).exp() * STRIDE
+        height = log_height.clamp(-2, 6).exp() * STRIDE
+        corners = torch.stack([x - width / 2, y - height / 2, width, height], 1).cpu().numpy()
+        kept = cv2.dnn.NMSBoxes(corners.tolist(), values.tolist(), least_score, 0.4)
+        found.append([_face_of_head(corners[k], float(values[k])) for k in np.asarray(kept, int).ravel()])
+    return found
+
+
+def _face_of_head(head: NDArray[np.floating], score: float) -> Detection:
+    x, y, width, height = (float(value) for value in head)
+    share_x, share_y, lower = HEAD_TO_FACE
+    centre_x, centre_y = x + width / 2, y + height * (0.5 + lower)
+    half_width, half_height = width * share_x / 2, height * share_y / 2
+    box = Box(centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)
+    return Detection(box, score)
+
+
+def _to_source(detection: Detection, vertical: float, horizontal: float) -> Detection:
+    x1, y1, x2, y2 = detection.box
+    return Detection(Box(x1 * horizontal, y1 * vertical, x2 * horizontal, y2 * vertical), detection.score)

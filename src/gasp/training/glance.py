@@ -1,0 +1,261 @@
+"""Recipe ``default-saliency``: trains :class:`gasp.networks.glance.Glance` on sets of still images.
+
+Pictures of all sets are mixed; saliency is learnt from every picture, faces from those sets that have boxes.
+A crop keeps its place in the whole picture (``View.position``), so that the centre bias of observers, who saw
+the whole picture, is learnt apart from what attracts them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gasp.networks.glance import STRIDE, Glance
+from gasp.training import losses
+from gasp.training.augment import View, random_colour, random_view, whole_view
+from gasp.training.images import Picture
+
+log = logging.getLogger(__name__)
+
+SIZES = ((240, 320), (208, 368), (272, 272))
+"""Heights and widths of training pictures: 4:3, 16:9 and square at about the same number of pixels."""
+
+BACK_OF_HEAD = "back"
+
+
+@dataclass(frozen=True, slots=True)
+class GlanceRecipe:
+    """Everything that shapes the weights, apart from the pictures.
+
+    ``small_until`` is the share of steps trained at ``small_scale`` of the full size, which costs less.
+    """
+
+    steps: int = 7000
+    batch: int = 16
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: int = 200
+    small_until: float = 0.6
+    small_scale: float = 0.75
+    average_decay: float = 0.999
+    face_weight: float = 0.5
+    box_weight: float = 0.1
+    seed: int = 7
+
+
+class GlanceBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """One training batch per index, drawn at random from ``pictures`` with the recipe's seed."""
+
+    def __init__(self, pictures: Sequence[Picture], recipe: GlanceRecipe) -> None:
+        self.pictures = pictures
+        self.recipe = recipe
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.recipe.seed, step])
+        height, width = SIZES[rng.choice(len(SIZES), p=(0.6, 0.25, 0.15))]
+        if step < self.recipe.small_until * self.recipe.steps:
+            height, width = (round(side * self.recipe.small_scale / 16) * 16 for side in (height, width))
+        chosen = rng.integers(len(self.pictures), size=self.recipe.batch)
+        samples = [sample(self.pictures[i], rng, height, width) for i in chosen]
+        return {key: torch.from_numpy(np.stack([s[key] for s in samples])) for key in samples[0]}
+
+
+def sample(picture: Picture, rng: np.random.Generator, height: int, width: int) -> dict[str, NDArray]:
+    """One augmented training example from a picture."""
+    source_height, source_width = picture.image.shape[:2]
+    zoom = (0.6, 5.0) if picture.faces is not None and rng.random() < 0.4 else (0.75, 2.2)
+    view = random_view(rng, source_height, source_width, height, width, zoom=zoom)
+    return example(picture, view, rng)
+
+
+def example(picture: Picture, view: View, rng: np.random.Generator | None = None) -> dict[str, NDArray]:
+    """What the network is given and should answer for one view of a picture; colours vary if ``rng`` is given."""
+    image = view.warp(picture.image, fill=114)
+    if rng is not None:
+        image = random_colour(rng, image)
+    source_height, source_width = picture.image.shape[:2]
+    cells = view.scaled(1 / STRIDE)
+    density = cv2.resize(view.warp(picture.density), (cells.width, cells.height), interpolation=cv2.INTER_AREA)
+    centres, boxes, mask, valid = face_targets(picture, cells)
+    return {
+        "image": image.transpose(2, 0, 1),
+        "position": cells.position(source_height, source_width),
+        "density": density[None].astype(np.float32),
+        "fixations": count_points(*cells.points(picture.x, picture.y), cells.height, cells.width)[None],
+        "centres": centres,
+        "boxes": boxes,
+        "mask": mask,
+        "valid": valid,
+    }
+
+
+def count_points(x: NDArray, y: NDArray, height: int, width: int) -> NDArray[np.float32]:
+    """How many points fall into each cell, (height, width)."""
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    counts = np.zeros((height, width), np.float32)
+    np.add.at(counts, (y[inside].astype(int), x[inside].astype(int)), 1)
+    return counts
+
+
+def face_targets(picture: Picture, cells: View) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Centres (1, h, w) with Gaussian skirts, box values (4, h, w), where they count, and where all is known.
+
+    Backs of heads and faces under two cells are neither faces nor background.
+    """
+    shape = (cells.height, cells.width)
+    centres, boxes = np.zeros((1, *shape), np.float32), np.zeros((4, *shape), np.float32)
+    mask, valid = np.zeros((1, *shape), np.float32), np.ones((1, *shape), np.float32)
+    if picture.faces is None:
+        return centres, boxes, mask, valid * 0
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    for (x1, y1, x2, y2), known in zip(picture.faces, picture.face_known, strict=True):
+        xs, ys = cells.points(np.array([x1, x2]), np.array([y1, y2]))
+        left, right, top, bottom = xs.min(), xs.max(), ys.min(), ys.max()
+        x, y, w, h = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+        column, row = int(np.floor(x)), int(np.floor(y))
+        if not (0 <= column < shape[1] and 0 <= row < shape[0]):
+            # Its centre lies outside, but part of it may show: that part is not background.
+            valid[0, max(0, int(top)) : max(0, int(bottom) + 1), max(0, int(left)) : max(0, int(right) + 1)] = 0
+            continue
+        if not known or min(w, h) < 2:
+            valid[0, max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1] = 0
+            continue
+        skirt = np.exp(-((columns - column) ** 2 / (2 * (w / 6) ** 2) + (rows - row) ** 2 / (2 * (h / 6) ** 2)))
+        centres[0] = np.maximum(centres[0], skirt)
+        near = skirt > 0.6
+        for plane, value in enumerate((x - columns[near] - 0.5, y - rows[near] - 0.5, np.log(w), np.log(h))):
+            boxes[plane][near] = value
+        mask[0][near] = 1
+        valid[0, row, column] = 1
+    return centres, boxes, mask, valid
+
+
+def train_glance(
+    pictures: Sequence[Picture],
+    recipe: GlanceRecipe,
+    *,
+    held_back: Sequence[Picture] = (),
+    keep: Path | None = None,
+    every: int = 500,
+    half: bool = True,
+) -> Glance:
+    """Trains a new network and returns the moving average of its weights, in eval mode.
+
+    ``half`` computes in bfloat16 where that is exact enough. With ``keep`` the state is saved to that file
+    every ``every`` steps, and training goes on from it when it exists.
+    """
+    torch.manual_seed(recipe.seed)
+    # Without this, steps become several times slower once gradients shrink into denormal numbers.
+    torch.set_flush_denormal(True)
+    network = Glance().to(memory_format=torch.channels_last)
+    average = AveragedModel(
+        network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
+    )
+    optimiser = torch.optim.AdamW(_decayed(network, recipe.weight_decay), lr=recipe.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, recipe.steps, pct_start=recipe.warmup / recipe.steps
+    )
+    first = _resume(keep, network, average, optimiser, schedule)
+    started, running = time.monotonic(), 0.0
+    for step, batch in _batches(GlanceBatch(pictures, recipe), first):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            outputs = network(_unit(batch["image"]), batch["position"])
+        saliency = losses.map_loss(outputs.saliency, batch["density"], batch["fixations"])
+        centres = losses.face_centre_loss(outputs.face_centres, batch["centres"], batch["valid"])
+        boxes = losses.face_box_loss(outputs.face_boxes, batch["boxes"], batch["mask"])
+        loss = saliency + recipe.face_weight * centres + recipe.box_weight * boxes
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+        average.update_parameters(network)
+        running += (loss.item() - running) * 0.02
+        if (step + 1) % every == 0 or step + 1 == recipe.steps:
+            rate = (step + 1 - first) / (time.monotonic() - started)
+            log.info(
+                "step %d of %d: loss %.3f (saliency %.3f, centres %.3f, boxes %.3f), %.2f steps/s, %s",
+                step + 1, recipe.steps, running, saliency.item(), centres.item(), boxes.item(), rate,
+                _summary(average.module, held_back),
+            )  # fmt: skip
+            if keep is not None:
+                _save(keep, step + 1, network, average, optimiser, schedule)
+    return average.module.eval()
+
+
+def predict_whole(network: Glance, image: NDArray[np.uint8], height: int, width: int) -> Tensor:
+    """Probability of fixation per cell for one whole picture, (1, 1, h, w)."""
+    view = whole_view(*image.shape[:2], height, width)
+    pixels = torch.from_numpy(view.warp(image).transpose(2, 0, 1)[None].copy())
+    with torch.inference_mode():
+        logits = network(_unit(pixels)).saliency
+    return torch.softmax(logits.flatten(1), 1).view_as(logits)
+
+
+def _summary(network: Glance, pictures: Sequence[Picture]) -> str:
+    """CC and NSS on held-back pictures, per set."""
+    network.eval()
+    scores: dict[str, list[tuple[float, float]]] = {}
+    for picture in pictures:
+        height, width = picture.image.shape[:2]
+        view = whole_view(height, width, 240, 320)
+        truth = example(picture, view)
+        prediction = predict_whole(network, picture.image, 240, 320)
+        density, fixations = (torch.from_numpy(truth[k]).flatten(1) for k in ("density", "fixations"))
+        standard = losses.standardise(prediction.flatten(1))
+        cc = (standard * losses.standardise(density)).mean()
+        nss = (standard * fixations).sum() / fixations.sum()
+        scores.setdefault(picture.set_name, []).append((float(cc), float(nss)))
+    means = {name: np.nanmean(values, 0) for name, values in scores.items()}
+    return ", ".join(f"{name}: CC {m[0]:.3f} NSS {m[1]:.2f}" for name, m in means.items()) or "nothing held back"
+
+
+def _unit(images: Tensor) -> Tensor:
+    return images.float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def _batches(data: GlanceBatch, first: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.Subset(data, range(first, len(data))),
+        batch_size=None, num_workers=1, prefetch_factor=4, worker_init_fn=_one_thread,
+    )  # fmt: skip
+    yield from enumerate(loader, first)
+
+
+def _one_thread(_worker: int) -> None:
+    cv2.setNumThreads(1)
+
+
+def _decayed(network: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay for the kernels; none for biases and normalisation."""
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _save(keep: Path, step: int, *parts: object) -> None:
+    temporary = keep.with_name(keep.name + ".tmp")
+    torch.save({"step": step, "parts": [part.state_dict() for part in parts]}, temporary)  # type: ignore[attr-defined]
+    temporary.replace(keep)
+
+
+def _resume(keep: Path | None, *parts: object) -> int:
+    if keep is None or not keep.exists():
+        return 0
+    saved = torch.load(keep, weights_only=True)
+    for part, state in zip(parts, saved["parts"], strict=True):
+        part.load_state_dict(state)  # type: ignore[attr-defined]
+    return int(saved["step"])
