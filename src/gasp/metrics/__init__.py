@@ -1,0 +1,56 @@
+"""Metrics of saliency maps: functions, and :class:`torchmetrics.Metric` classes that average over a dataset.
+
+Maps. One map (H, W) or several (..., H, W); leading axes broadcast, so that one baseline serves many maps.
+Tensors on any device, or arrays; any real type. Work is done in float64, whatever the type given.
+
+Answers. For tensors a float64 tensor of the leading shape on the same device; for arrays a float (one map) or
+a float64 array (several).
+
+Fixations are maps in which each pixel above 0 counts once, however often it was fixated: booleans, counts or
+0/255 pictures. They must not be blurred. Densities and baselines are never negative and need not sum to 1.
+
+Undefined (no fixation, a constant map where it cannot be scaled) is NaN, to be left out of means; the classes
+do so and count it. Maps of other sizes, empty maps, NaN, infinity and negative values where they make no
+sense raise :class:`~gasp.errors.InputError` naming the argument. Predictions of another size: see
+:func:`resize`.
+
+Published tables differ in details of these metrics. Options reproduce them: ``thresholds`` of
+:func:`auc_judd`, ``splits`` and ``step`` of :func:`auc_borji` and :func:`auc_shuffled`,
+:func:`auc_shuffled_2021`, ``rescale`` of :func:`similarity`.
+"""
+
+from gasp.metrics.auc import auc_borji, auc_judd, auc_shuffled, auc_shuffled_2021
+from gasp.metrics.classes import (
+    CC,
+    NSS,
+    AUCBorji,
+    AUCJudd,
+    AUCShuffled,
+    InformationGain,
+    KLDivergence,
+    Similarity,
+)
+from gasp.metrics.distribution import cc, kl_divergence, similarity
+from gasp.metrics.maps import resize
+from gasp.metrics.pointwise import information_gain, nss
+
+__all__ = [
+    "CC",
+    "NSS",
+    "AUCBorji",
+    "AUCJudd",
+    "AUCShuffled",
+    "InformationGain",
+    "KLDivergence",
+    "Similarity",
+    "auc_borji",
+    "auc_judd",
+    "auc_shuffled",
+    "auc_shuffled_2021",
+    "cc",
+    "information_gain",
+    "kl_divergence",
+    "nss",
+    "resize",
+    "similarity",
+]

@@ -1,0 +1,345 @@
+"""Areas under the ROC curve: AUC-Judd, AUC-Borji and shuffled AUC.
+
+All three ask how often the map is higher at a fixated pixel than at another one, ties counting half; they
+differ in the other pixels. The area is the Mann-Whitney statistic U / (positives * negatives), found exactly
+and without sorting all pixels: see :func:`_ranks`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from gasp.errors import UsageError
+from gasp.metrics.maps import Argument, Maps, Scores, evaluate, minmax, nonzero
+
+Generator: TypeAlias = torch.Generator | np.random.Generator | None
+
+_MOST_BINS = 65536
+_DENSE = 8  # from every eighth pixel on, counting in bins is quicker than gathering
+
+
+def auc_judd(saliency: Maps, fixations: Maps, *, thresholds: Literal["all", "fixations"] = "all") -> Scores:
+    """Area under the ROC curve with all pixels that are not fixated as negatives.
+
+    Args:
+        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters. fixations:
+        fixation maps, shape (..., H, W); each pixel above 0 counts once. thresholds: "all": every value is a
+        threshold, which gives the exact area. "fixations": only values found
+            at fixations, joined by straight lines, as in the MIT benchmark's code; about 0.5 / fixations
+            higher.
+
+    Returns:
+        Between 0 and 1; 0.5 is chance, also for a constant map. NaN without fixation, and when every pixel is
+        fixated. Not differentiable. See :mod:`gasp.metrics` for shapes, types and errors.
+
+    Source: Judd et al., ICCV 2009.
+
+    >>> saliency, fixations = torch.tensor([[0.1, 0.2], [0.3, 0.2]]), torch.tensor([[0, 1], [0, 0]])
+    >>> float(auc_judd(saliency, fixations))
+    0.5
+    """
+    areas = {"all": _judd, "fixations": _judd_fixation_thresholds}
+    if thresholds not in areas:
+        raise UsageError(f'thresholds is "all" or "fixations", not {thresholds!r}')
+    return evaluate(
+        areas[thresholds], Argument("saliency", saliency), Argument("fixations", fixations, is_fixations=True)
+    )
+
+
+def auc_borji(
+    saliency: Maps,
+    fixations: Maps,
+    *,
+    generator: Generator = None,
+    splits: int | None = None,
+    step: float | None = None,
+) -> Scores:
+    """Area under the ROC curve with all pixels as negatives: the expectation of drawing random ones.
+
+    Args:
+        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters. fixations:
+        fixation maps, shape (..., H, W); each pixel above 0 counts once. generator: for the random draws when
+        ``splits`` is given; otherwise nothing is random. splits: draw as many negatives as there are
+        fixations this many times, as published tables did (100 times),
+            instead of the exact expectation.
+        step: distance of thresholds on the map scaled to 0..1, as published tables used (0.1), instead of
+        every
+            value. The area is then that of the map rounded down to multiples of ``step``.
+
+    Returns:
+        Between 0 and 1; 0.5 is chance, also for a constant map. NaN without fixation. Not differentiable. See
+        :mod:`gasp.metrics` for shapes, types and errors.
+
+    Source: Borji et al., IEEE TIP 22 (2013).
+
+    >>> saliency, fixations = torch.tensor([[0.1, 0.2], [0.3, 0.2]]), torch.tensor([[0, 1], [0, 0]])
+    >>> float(auc_borji(saliency, fixations))
+    0.5
+    """
+    _check_sampling(splits, step)
+    return evaluate(
+        partial(_borji, generator=generator, splits=splits, step=step),
+        Argument("saliency", saliency),
+        Argument("fixations", fixations, is_fixations=True),
+    )
+
+
+def auc_shuffled(
+    saliency: Maps,
+    fixations: Maps,
+    other_fixations: Maps,
+    *,
+    generator: Generator = None,
+    splits: int | None = None,
+    step: float | None = None,
+) -> Scores:
+    """Area under the ROC curve with the pixels fixated in other pictures as negatives.
+
+    A prediction of the centre alone gains nothing here, since people look at the centre of other pictures
+    too.
+
+    Args:
+        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters. fixations:
+        fixation maps, shape (..., H, W); each pixel above 0 counts once. other_fixations: fixation maps of
+        *other* pictures or videos, shape (..., H, W); each pixel above 0 counts
+            once. A pixel that is fixated in both counts on both sides.
+        generator: for the random draws when ``splits`` is given; otherwise nothing is random. splits: draw as
+        many of the negatives as there are fixations (without repetition, at most all) this many
+            times, as published tables did (100 times), instead of using all of them.
+        step: distance of thresholds on the map scaled to 0..1, as published tables used (0.1), instead of
+        every
+            value. The area is then that of the map rounded down to multiples of ``step``.
+
+    Returns:
+        Between 0 and 1; 0.5 is chance, also for a constant map. NaN without fixation or other fixation. Not
+        differentiable. See :mod:`gasp.metrics` for shapes, types and errors.
+
+    Source: Tatler et al., Vision Research 45 (2005); Zhang et al., Journal of Vision 8 (2008).
+
+    >>> saliency, fixations = torch.tensor([[0.1, 0.2], [0.3, 0.2]]), torch.tensor([[0, 1], [0, 0]])
+    >>> float(auc_shuffled(saliency, fixations, torch.tensor([[1, 0], [0, 1]])))
+    0.75
+    """
+    _check_sampling(splits, step)
+    return evaluate(
+        partial(_shuffled, generator=generator, splits=splits, step=step),
+        Argument("saliency", saliency),
+        Argument("fixations", fixations, is_fixations=True),
+        Argument("other_fixations", other_fixations, is_fixations=True),
+    )
+
+
+def auc_shuffled_2021(
+    saliency: Maps,
+    fixations: Maps,
+    centre_bias: Maps,
+    *,
+    generator: Generator = None,
+    splits: int | None = None,
+) -> Scores:
+    """The "shuffled AUC" in the tables of 2021, for comparison with them only.
+
+    Its negatives are no fixations: every pixel of a centre-bias picture that is not black is equally likely,
+    however bright it is. Thresholds are 0.1 apart. By default the expectation of the random draws;
+    ``splits=100`` draws like the published code.
+
+    Args:
+        saliency: predicted maps, shape (..., H, W), any finite values.
+        fixations: fixation maps, shape (..., H, W); each pixel above 0 counts once.
+        centre_bias: picture of the centre bias, shape (..., H, W), zero or more.
+        generator: see :func:`auc_shuffled`.
+        splits: see :func:`auc_shuffled`.
+
+    Returns:
+        As :func:`auc_shuffled`, with which it must not be compared.
+    """
+    return auc_shuffled(saliency, fixations, centre_bias, generator=generator, splits=splits, step=0.1)
+
+
+def _check_sampling(splits: int | None, step: float | None) -> None:
+    if splits is not None and splits < 1:
+        raise UsageError(f"splits must be 1 or more, not {splits}")
+    if step is not None and not 0 < step <= 1:
+        raise UsageError(f"step must be above 0 and at most 1, not {step}")
+
+
+def _judd(saliency: Tensor, fixations: Tensor) -> Tensor:
+    values = _comparable(saliency)
+    points, count = _gather(values, fixations)
+    # Among all pixels are the positives themselves; compared with each other they win half of all pairs.
+    wins = _wins(*_ranks(values, points), count) - count.double() ** 2 / 2
+    return wins / (count * (values.shape[1] - count))
+
+
+def _judd_fixation_thresholds(saliency: Tensor, fixations: Tensor) -> Tensor:
+    values, pixels = _comparable(saliency), saliency.shape[1]
+    points, count = _gather(values, fixations)
+    below, _ = _ranks(values, points)
+    hits = count[:, None] - torch.searchsorted(points, points)
+    false_alarms = pixels - below - hits
+    # Thresholds rise along a row: the curve starts at (1, 1) and ends, as all padding, at (0, 0).
+    padding = ~_is_point(points, count)
+    hit_rate = (hits / count[:, None].double()).masked_fill(padding, 0)
+    false_rate = (false_alarms / (pixels - count[:, None].double())).masked_fill(padding, 0)
+    area = torch.trapezoid(_with_ends(hit_rate), -_with_ends(false_rate))
+    return area.masked_fill((count == 0) | (count == pixels), torch.nan)
+
+
+def _borji(
+    saliency: Tensor, fixations: Tensor, generator: Generator, splits: int | None, step: float | None
+) -> Tensor:
+    values = _stepped(saliency, step)
+    points, count = _gather(values, fixations)
+    if splits is None:
+        return _wins(*_ranks(values, points), count) / (count * values.shape[1])
+    draws = _Draws(generator)
+    picked = [row[draws.any_of(len(row), splits * n)] for row, n in zip(values, count.tolist(), strict=True)]
+    return _area_against(picked, points, count)
+
+
+def _shuffled(
+    saliency: Tensor,
+    fixations: Tensor,
+    others: Tensor,
+    generator: Generator,
+    splits: int | None,
+    step: float | None,
+) -> Tensor:
+    values = _stepped(saliency, step)
+    points, count = _gather(values, fixations)
+    if splits is not None:
+        draws = _Draws(generator)
+        rows = zip(values, others, count.tolist(), strict=True)
+        picked = [draws.parts_of(row[other], n, splits) for row, other, n in rows]
+        return _area_against(picked, points, count)
+    negatives, other_count = _gather(values, others)
+    if negatives.shape[1] * _DENSE > values.shape[1]:
+        ranks = _ranks(values, points, counted=others)
+    else:
+        ranks = _ranks_among_few(negatives, points)
+    return _wins(*ranks, count) / (count * other_count)
+
+
+def _area_against(negatives: list[Tensor], points: Tensor, count: Tensor) -> Tensor:
+    """Area with other negatives in each row."""
+    sizes = torch.tensor([len(row) for row in negatives], device=points.device)
+    padded = pad_sequence(negatives, batch_first=True, padding_value=torch.inf)
+    return _wins(*_ranks_among_few(padded, points), count) / (count * sizes)
+
+
+class _Draws:
+    """Random choices of negatives, row by row, so that they do not depend on how maps are batched."""
+
+    def __init__(self, generator: Generator) -> None:
+        if isinstance(generator, np.random.Generator):
+            generator = torch.Generator().manual_seed(int(generator.integers(2**63)))
+        self._generator = generator
+        self._device = generator.device if generator is not None else torch.device("cpu")
+
+    def any_of(self, size: int, count: int) -> Tensor:
+        """Indices, with repetition."""
+        return torch.randint(size, (count,), generator=self._generator, device=self._device)
+
+    def parts_of(self, values: Tensor, count: int, splits: int) -> Tensor:
+        """For each split ``count`` of the values without repetition, or all if there are fewer."""
+        orders = (
+            torch.randperm(len(values), generator=self._generator, device=self._device) for _ in range(splits)
+        )
+        return torch.cat([values[order[:count].to(values.device)] for order in orders])
+
+
+def _comparable(saliency: Tensor) -> Tensor:
+    """Floats in the order of the map's values."""
+    values = saliency.detach()
+    if values.is_floating_point():
+        return values
+    return values.float() if values.dtype in (torch.uint8, torch.int8, torch.int16) else values.double()
+
+
+def _stepped(saliency: Tensor, step: float | None) -> Tensor:
+    if step is None:
+        return _comparable(saliency)
+    return torch.floor(minmax(saliency.detach()) / step).nan_to_num(nan=0.0)
+
+
+def _gather(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Values where ``mask`` is true, sorted, (n, most of a row) padded with infinity; and how many, (n,)."""
+    rows, columns = nonzero(mask)
+    padded, count = _pad(values[rows, columns], rows, len(values))
+    return padded.sort(-1).values, count
+
+
+def _pad(values: Tensor, rows: Tensor, height: int) -> tuple[Tensor, Tensor]:
+    """Values of several rows, given row by row, as (height, most of a row) padded with infinity; and the counts."""
+    count = torch.bincount(rows, minlength=height)
+    first = count.cumsum(0) - count
+    padded = values.new_full((height, int(count.max())), torch.inf)
+    padded[rows, torch.arange(len(rows), device=rows.device) - first[rows]] = values
+    return padded, count
+
+
+def _is_point(points: Tensor, count: Tensor) -> Tensor:
+    return torch.arange(points.shape[1], device=points.device) < count[:, None]
+
+
+def _wins(below: Tensor, equal: Tensor, count: Tensor) -> Tensor:
+    """Pairs in which the positive is higher, ties counting half, (n,)."""
+    per_point = below.double() + equal.double() / 2
+    return per_point.masked_fill(~_is_point(per_point, count), 0).sum(-1)
+
+
+def _with_ends(rate: Tensor) -> Tensor:
+    return torch.nn.functional.pad(torch.nn.functional.pad(rate, (1, 0), value=1.0), (0, 1), value=0.0)
+
+
+def _ranks(values: Tensor, points: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """How many pixels are below, and how many equal to, each point; both (n, points), exactly.
+
+    Values (n, pixels) are counted in bins, which is far quicker than sorting them. Only for pixels that share
+    a bin with a point does the exact value matter. ``counted`` restricts the count to some of the pixels.
+    """
+    rows, pixels = values.shape
+    bins = min(_MOST_BINS, pixels)
+    low, high = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)
+    if not torch.isfinite(high - low).all():  # of float32: values near both ends of the type's range
+        return _ranks(values.double(), points.double(), counted)
+    # Rounding in this product cannot change the order of two values, only let them share a bin.
+    scale = ((bins - 1) / (high - low)).clamp(max=torch.finfo(values.dtype).max)
+    offset = torch.arange(rows, device=values.device)[:, None] * (bins + 1)
+    place = ((values - low) * scale).nan_to_num_(nan=0.0).to(torch.int32)
+    if counted is not None:
+        place = place.masked_fill(~counted, bins)  # one bin more, above all points
+    place = (place + offset).reshape(-1)
+    home = ((points - low) * scale).nan_to_num(nan=0.0).clamp(0, bins - 1).to(torch.int64) + offset
+
+    shared = torch.zeros(rows * (bins + 1), dtype=torch.bool, device=values.device)
+    shared[home.reshape(-1)] = True
+    histogram = torch.bincount(place, minlength=shared.numel()).masked_fill(shared, 0).reshape(rows, -1)
+    certain = histogram.cumsum(-1).reshape(-1)[home]
+
+    at, columns = nonzero(shared.index_select(0, place).reshape(rows, pixels))
+    close, _ = _pad(values[at, columns], at, rows)
+    below, equal = _ranks_among_few(close, points)
+    return certain + below, equal
+
+
+def _ranks_among_few(values: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """As :func:`_ranks` for few values (n, few), padded with infinity; ``points`` are sorted."""
+    # A value is below point k when at most k points are not above it, and at most point k when at most k points
+    # are below it.
+    below = _up_to(torch.searchsorted(points, values, right=True), points.shape[1])
+    not_above = _up_to(torch.searchsorted(points, values), points.shape[1])
+    return below, not_above - below
+
+
+def _up_to(numbers: Tensor, size: int) -> Tensor:
+    """How many of the numbers (0..size) in each row are at most 0, 1, ..., size - 1; shape (n, size)."""
+    offset = torch.arange(len(numbers), device=numbers.device)[:, None] * (size + 1)
+    histogram = torch.bincount((numbers + offset).reshape(-1), minlength=len(numbers) * (size + 1))
+    return histogram.reshape(len(numbers), size + 1).cumsum(-1)[:, :size]

@@ -1,0 +1,95 @@
+"""Metrics between two maps: similarity, correlation and divergence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gasp.metrics.maps import EPS, Argument, Maps, Scores, evaluate, minmax, sum_to_one
+
+
+def similarity(saliency: Maps, density: Maps, *, rescale: bool = True) -> Scores:
+    """Similarity (SIM): how much of two distributions overlaps.
+
+    Args:
+        saliency: predicted maps, shape (..., H, W), any finite values. density: fixation densities, shape
+        (..., H, W). rescale: scale both maps to 0..1 before they are scaled to sum 1, as the MIT benchmark's
+        code does. Without
+            it maps must not be negative; the two agree when the minimum of both maps is 0.
+
+    Returns:
+        Between 0 (nowhere both) and 1 (equal). NaN for a constant map (without ``rescale``: a map of zeros).
+        Symmetric. Differentiable. See :mod:`gasp.metrics` for shapes, types and errors.
+
+    Source: Judd et al., MIT technical report 2012-001.
+
+    >>> float(similarity(torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 3.0]])))
+    1.0
+    """
+    return evaluate(
+        _similarity_rescaled if rescale else _similarity,
+        Argument("saliency", saliency, non_negative=not rescale),
+        Argument("density", density, non_negative=not rescale),
+    )
+
+
+def cc(saliency: Maps, density: Maps) -> Scores:
+    """Pearson's correlation coefficient of two maps.
+
+    Args:
+        saliency: predicted maps, shape (..., H, W), any finite values.
+        density: fixation densities, shape (..., H, W).
+
+    Returns:
+        Between -1 and 1. NaN when either map is constant. Symmetric. Differentiable. See :mod:`gasp.metrics`
+        for shapes, types and errors.
+
+    >>> float(cc(torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[5.0, 3.0, 1.0]])))
+    -1.0
+    """
+    return evaluate(_cc, Argument("saliency", saliency), Argument("density", density))
+
+
+def kl_divergence(saliency: Maps, density: Maps) -> Scores:
+    """Kullback-Leibler divergence of the prediction from the fixation density.
+
+    Args:
+        saliency: predicted maps, shape (..., H, W), zero or more; scaled to sum 1.
+        density: fixation densities, shape (..., H, W), zero or more; scaled to sum 1.
+
+    Returns:
+        Nats, 0 or more; lower is better. Where the prediction is 0 and the density is not, a regulariser of
+        2.2204e-16 keeps the value finite (at most about 36). NaN when either map is zero everywhere. Not
+        symmetric. Differentiable. See :mod:`gasp.metrics` for shapes, types and errors.
+
+    Source: Bylinskii et al., TPAMI 41 (2019), with the regulariser of the MIT benchmark.
+
+    >>> float(kl_divergence(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, 1.0]])))
+    0.693...
+    """
+    return evaluate(
+        _kl_divergence,
+        Argument("saliency", saliency, non_negative=True),
+        Argument("density", density, non_negative=True),
+    )
+
+
+def _similarity(saliency: Tensor, density: Tensor) -> Tensor:
+    return torch.minimum(sum_to_one(saliency), sum_to_one(density)).sum(-1).clamp(max=1)
+
+
+def _similarity_rescaled(saliency: Tensor, density: Tensor) -> Tensor:
+    return _similarity(minmax(saliency), minmax(density))
+
+
+def _cc(saliency: Tensor, density: Tensor) -> Tensor:
+    # Scaling first changes nothing (the metric is invariant to it) but keeps squares from under- or overflowing.
+    first, second = (each - each.mean(-1, keepdim=True) for each in (minmax(saliency), minmax(density)))
+    lengths = torch.linalg.vector_norm(first, dim=-1) * torch.linalg.vector_norm(second, dim=-1)
+    return (torch.linalg.vecdot(first, second) / lengths).clamp(-1, 1)
+
+
+def _kl_divergence(saliency: Tensor, density: Tensor) -> Tensor:
+    predicted, truth = sum_to_one(saliency), sum_to_one(density)
+    # With the regulariser the sum can be below 0 by rounding.
+    return (truth * torch.log(EPS + truth / (predicted + EPS))).sum(-1).clamp(min=0)
