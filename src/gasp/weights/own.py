@@ -19,9 +19,10 @@ from torch import nn
 
 from gasp.errors import OutputError, UsageError, WeightsError
 from gasp.networks import create_model
-from gasp.weights.checkpoints import read_metadata
+from gasp.weights.checkpoints import CHECKPOINT_SUFFIXES, read_metadata
 from gasp.weights.files import replacing, sha256
 from gasp.weights.loading import load_checkpoint
+from gasp.weights.records import licence_of
 
 FORMAT = "gasp-1"
 FOLDER = Path(__file__).with_name("packaged")
@@ -99,15 +100,15 @@ def describe(path: str | Path) -> dict[str, str]:
 def _checksum(path: Path) -> str:
     if path.is_file():
         return sha256(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    files = sorted(f for f in path.rglob("*") if f.is_file() and f.suffix in CHECKPOINT_SUFFIXES)
     lines = [f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _licence(path: Path) -> str:
-    if path.suffix == ".safetensors":
-        return read_metadata(path).get("licence", "unknown")
-    return "unknown"
+    if path.suffix == ".safetensors" and (licence := read_metadata(path).get("licence")):
+        return licence
+    return licence_of(path)
 
 
 def _network_and_options(path: Path) -> tuple[str, dict[str, Any]]:
