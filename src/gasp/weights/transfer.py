@@ -7,6 +7,7 @@ it lies what is needed to go on later (``<name>.part.json``).
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import re
@@ -14,13 +15,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3.exceptions
 from urllib3.exceptions import HTTPError
 
 from gasp.errors import GaspError, OutputError, WeightsError
@@ -95,7 +97,8 @@ class _Job:
         """Remove everything but a finished file."""
         gdown_leftovers = self.target.parent.glob(f"{self.part.name}????????.part")
         for path in (self.part, self.notes, *gdown_leftovers):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # what cannot be removed was not made here
+                path.unlink()
 
     def report(self, done: int, total: int | None) -> None:
         if self.cancelled.is_set():
@@ -391,8 +394,30 @@ def _size(path: Path) -> int:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
+    """What went wrong with the connection, without the libraries' own wrapping."""
+    chain = _causes(error)
+    if any(
+        isinstance(cause, requests.Timeout | TimeoutError | urllib3.exceptions.ReadTimeoutError)
+        for cause in chain
+    ):
         return "the server does not answer in time"
-    if isinstance(error, requests.TooManyRedirects):
+    if any(isinstance(cause, requests.TooManyRedirects) for cause in chain):
         return "the server redirects in a circle"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    if any(
+        isinstance(cause, urllib3.exceptions.IncompleteRead | http.client.IncompleteRead) for cause in chain
+    ):
+        return "the connection ended before the whole file had come"
+    texts = [cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror]
+    return f"no connection ({texts[-1]})" if texts else " ".join(str(error).split())[:200]
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and what it wraps, as far as can be seen."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if isinstance(cause, BaseException) and cause not in found:
+            found.append(cause)
+            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+    return found
