@@ -189,8 +189,3 @@ def test_bytes_are_refused() -> None:
 def test_wrong_options_are_explained(name: str, options: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="at least 1"):
         create_model(name, **options)
-
-
-def test_unknown_options_name_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'batch_statistics'"):
-        create_model("esr9", batch_statistic=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from gasp.networks.blocks.gmu import GMUConv2d, RGMUConv2d
 from gasp.networks.blocks.squeeze_excitation import SELayer
 from gasp.networks.gasp import GASP, GASPOutput, gate_scores
 from gasp.networks.variants import VARIANTS
+from gasp.weights import load_checkpoint
 from helpers.parity import Case, case_names
 
 # Spec: tensors and trainable parameters for 5 modalities, 10 frames, temporal normalisation where possible.
@@ -65,7 +68,7 @@ def pictures(model: GASP, count: int = 2, size: tuple[int, int] = (12, 10)) -> T
     return torch.randn(shape, generator=generator)
 
 
-@pytest.mark.parametrize("name", [*case_names("gasp", "*GASP*")])
+@pytest.mark.parametrize("name", case_names("gasp", "*GASP*"))
 def test_network_gives_published_values(name: str) -> None:
     case = Case("gasp", name)
     model = create_model(case.network, **case.options)
@@ -235,11 +238,20 @@ def test_saliency_loss_reaches_the_attention_scores() -> None:
 @pytest.mark.parametrize(
     "name", ["GASPDAMEncALSTMGMUConv", "SequenceGASPDAMEncGMUALSTMConv", "SequenceGASPDAMEncRGMUConv"]
 )
-def test_exports(name: str) -> None:
+def test_exports_for_any_batch(name: str) -> None:
     model = compact(name)
-    modules = pictures(model)
-    exported = torch.export.export(model, (modules,)).module()
+    modules = pictures(model, count=3)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(model, (modules[:2],), dynamic_shapes=({0: batch},)).module()
     torch.testing.assert_close(exported(modules).logits, model(modules).logits)
+
+
+def test_loads_a_published_file(tmp_path: Path) -> None:
+    case = Case("gasp", "SequenceGASPDAMEncGMUALSTMConv_conv_norm")
+    torch.save(case.state_dict(), tmp_path / "last_model.pt")
+    model = load_checkpoint(create_model(case.network, **case.options), tmp_path / "last_model.pt")
+    with torch.inference_mode():
+        case.check(logits=model(*case.inputs()).logits)
 
 
 def test_relu_between_encoder_layers_changes_the_result_and_not_the_names() -> None:
