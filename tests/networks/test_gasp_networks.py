@@ -312,3 +312,9 @@ def test_normalised_window_of_another_length_is_explained() -> None:
     model = compact("SequenceGASPEncALSTMConv")
     with pytest.raises(InputError, match="over 4 frames and cannot take 3"):
         model(pictures(model)[:, :3])
+
+
+@pytest.mark.parametrize(("name", "time"), [("SequenceGASPEncRGMUConv", ()), ("GASPEncGMUConv", (2,))])
+def test_features_that_are_no_window_are_explained(name: str, time: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="a window of frames"):
+        compact(name).fuse(torch.zeros(1, *time, 12, 4, 4))

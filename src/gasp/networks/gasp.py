@@ -8,6 +8,7 @@ One class composes every published network from the table in :mod:`gasp.networks
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import torch
@@ -128,8 +129,8 @@ class GASP(nn.Module):
         self.saliency_out = nn.Conv2d(width, out_channels, 1)
 
         # In a sequence, what precedes the first stage with a memory runs in every frame.
-        first = next((i for i, stage in enumerate(variant.fusion) if stage in ("rgmu", "att_lstm")), 0)
-        self._frame_stages = variant.fusion[:first] if variant.sequence else ()
+        memoryless = takewhile(lambda stage: stage not in ("rgmu", "att_lstm"), variant.fusion)
+        self._frame_stages = tuple(memoryless) if variant.sequence else ()
         self._window_stages = variant.fusion[len(self._frame_stages) :]
 
     def _add_stage(self, stage: Stage, width: int, sequence_norm: bool) -> int:
@@ -182,7 +183,9 @@ class GASP(nn.Module):
         gates = None
         if not self.variant.sequence and features.ndim == 5:
             features = features.squeeze(1)
-        elif self._frame_stages:
+        if features.ndim != (5 if self.variant.sequence else 4):
+            raise InputError(f"Expected the features of a window of frames, not {tuple(features.shape)}.")
+        if self._frame_stages:
             states = features[:, -1, self.latent_channels :].unflatten(1, (2, self.modalities, -1))
             gates = Gates(*states.unbind(1))
             features = features[:, :, : self.latent_channels]
