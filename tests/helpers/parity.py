@@ -24,7 +24,7 @@ def case_names(family: str, pattern: str = "*") -> list[Any]:
     """Cases of a family as pytest parameters; those of full published size are marked slow."""
     names = sorted(path.stem for path in (FOLDER / family).glob(f"{pattern}.json"))
     assert names, f"no parity case {family}/{pattern}"
-    return [pytest.param(n, marks=pytest.mark.slow) if n.startswith("full_") else n for n in names]
+    return [pytest.param(n, marks=pytest.mark.slow) if "full" in n.split("_") else n for n in names]
 
 
 class Case:
@@ -33,7 +33,7 @@ class Case:
     def __init__(self, family: str, name: str) -> None:
         self.about: dict[str, Any] = json.loads((FOLDER / family / f"{name}.json").read_text())
         self.network: str = self.about["network"]
-        self.options: dict[str, Any] = self.about["options"]
+        self.options: dict[str, Any] = self.about.get("options", {})
         with np.load(FOLDER / family / f"{name}.npz") as arrays:
             self.expected = {key: arrays[key] for key in arrays.files}
 
