@@ -1,0 +1,98 @@
+"""Still pictures: any array or image file becomes RGB, uint8, (H, W, 3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gasp.errors import InputError
+
+_JPEG = b"\xff\xd8"
+
+
+def to_rgb(picture: ArrayLike) -> NDArray[np.uint8]:
+    """Turn a grey, RGB or RGBA picture into RGB.
+
+    ``picture`` is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), bool, uint8 or uint16 (the high byte is kept).
+    A picture with alpha is laid over black. Returns a C-contiguous uint8 array (H, W, 3): the input itself
+    where it is one already. Raises :class:`InputError` for anything else.
+    """
+    array = np.asarray(picture)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        raise InputError(
+            f"A picture must have the shape (height, width) or (height, width, 1, 3 or 4), not {array.shape}."
+        )
+    channels = _to_bytes(array)
+    if channels.shape[2] == 1:
+        channels = np.broadcast_to(channels, (*channels.shape[:2], 3))
+    elif channels.shape[2] == 4:
+        channels = over_black(channels)
+    return np.ascontiguousarray(channels)
+
+
+def over_black(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay a picture with (not premultiplied) alpha, uint8 (H, W, 4), over black; returns (H, W, 3)."""
+    alpha = rgba[..., 3:]
+    if alpha.min() == 255:
+        return np.ascontiguousarray(rgba[..., :3])
+    weighted = rgba[..., :3].astype(np.uint16) * alpha + 127
+    return (weighted // 255).astype(np.uint8)
+
+
+def resize(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Scale an RGB picture to ``width`` x ``height`` pixels, averaging areas where it shrinks."""
+    smaller = width * height < picture.shape[0] * picture.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.uint8)
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether the file begins like a still image that can be read here (an animated GIF is a video)."""
+    if path.suffix.lower() == ".gif":
+        return False
+    try:
+        return bool(cv2.haveImageReader(str(path)))
+    except cv2.error:
+        return False
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image file as RGB, uint8 (H, W, 3), upright (EXIF orientation applied), alpha laid over black.
+
+    Palette, grey and 16-bit pictures are converted. Raises :class:`InputError` when it cannot be decoded.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    picture = _decode(data) if data.size else None
+    if picture is None:
+        raise InputError(f"{path} is empty, damaged or not an image.")
+    return picture
+
+
+def _decode(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    try:
+        if data[:2].tobytes() != _JPEG:
+            stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
+                return to_rgb(cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA))
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    except (cv2.error, InputError):
+        return None
+    return None if picture is None else to_rgb(picture)
+
+
+def _to_bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return array.view(np.uint8)
+    if array.dtype == np.uint16:
+        return (array >> 8).astype(np.uint8)  # type: ignore[operator]
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    raise InputError(f"A picture must hold uint8 values from 0 to 255, not {array.dtype}.")

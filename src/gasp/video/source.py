@@ -1,0 +1,68 @@
+"""What every source of pictures offers, whatever it is read from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from gasp.video.frames import Frame
+from gasp.video.sound import Sound, SoundStream, read_sound
+
+
+class VideoSource(ABC):
+    """A sequence of pictures, perhaps with sound.
+
+    Iterating gives :class:`Frame` after :class:`Frame`, lazily and in bounded memory. Sources on disk and
+    arrays can be iterated again and again; generators once.
+
+    ``name``: the file's name without suffix. ``path``: None for pictures in memory. ``width`` and ``height``:
+    pixels, upright. ``fps``: average rate. ``frame_count``: how many pictures to expect, None when unknown
+    (the header's word or an estimate, not a promise). ``duration``: seconds, None when unknown.
+    ``start_time``: the first picture's time in seconds on the clock of :attr:`Frame.time`.
+    ``has_sound``: whether there is sound to read. ``skipped``: damaged packets or pictures left out in the
+    latest pass.
+    """
+
+    name: str
+    path: Path | None
+    width: int
+    height: int
+    fps: float
+    frame_count: int | None
+    duration: float | None
+    start_time: float
+    has_sound: bool
+    skipped: int = 0
+
+    @abstractmethod
+    def frames(self, start_index: int = 0, every: int = 1) -> Iterator[Frame]:
+        """Iterate from picture ``start_index`` (counted from 0), yielding each ``every``-th.
+
+        ``Frame.index`` and ``Frame.time`` are those of the whole source. A start beyond the end gives nothing.
+        """
+
+    @abstractmethod
+    def sound_stream(self, rate: int = 16000) -> SoundStream | None:
+        """Sound in pieces, in bounded memory (mono at ``rate`` samples per second); None without sound."""
+
+    def read_sound(
+        self, rate: int = 16000, *, start: float | None = None, end: float | None = None
+    ) -> Sound | None:
+        """The whole sound, or that from ``start`` to ``end`` seconds, on the frames' clock; None without."""
+        return None if self.path is None else read_sound(self.path, rate, start=start, end=end)
+
+    def close(self) -> None:  # noqa: B027  (most sources hold nothing open between passes)
+        """Let go of open files; passes under way end."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def __enter__(self) -> VideoSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

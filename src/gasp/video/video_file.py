@@ -1,0 +1,306 @@
+"""Pictures of a container file, decoded in order and brought upright."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import Type as SideData
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from gasp.errors import InputError, UsageError
+from gasp.video.containers import clock_origin, open_container, pick_sound, pick_video, read_packets
+from gasp.video.frames import Frame
+from gasp.video.pictures import over_black
+from gasp.video.sound import SoundStream
+from gasp.video.source import VideoSource
+
+_log = logging.getLogger(__name__)
+
+# Pictures are stored out of order by at most this many (the limit of H.264 and HEVC is 16).
+_REORDERING = 32
+# Below this, decoding from the start is quicker than finding the place.
+_WORTH_SEEKING = 50
+# Where packets and pictures correspond one to one (a VP8 packet, for one, may hold no picture) ...
+_ONE_PICTURE_PER_PACKET = {"h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1"}
+# ... and seeking leads where it should.
+_INDEXED = ("mp4", "matroska")
+# Seconds between two pictures that carry the same time stamp.
+_SHORTEST = 1e-3
+
+
+class VideoFile(VideoSource):
+    """The best video stream of a container file.
+
+    Times are the file's own time stamps, also where the frame rate varies; a picture without a usable stamp
+    comes one frame after the one before. Rotation and mirroring in the metadata are applied. Pictures with
+    alpha are laid over black, 10- and 16-bit pictures are converted to 8 bits, and pictures whose size
+    changes on the way are scaled to the size of the first. Pixels are taken as square and colours as FFmpeg
+    understands them (BT.601 where the file does not say).
+
+    ``fps`` replaces the average rate only where the file has none.
+    """
+
+    def __init__(self, path: Path, fps: float = 25.0) -> None:
+        self.path = path
+        self.name = path.stem
+        with open_container(path) as container:
+            stream = _video_of(container, path)
+            self.has_sound = pick_sound(container) is not None
+            self.fps = float(stream.average_rate or stream.guessed_rate or fps)
+            self.duration = _duration(container, stream)
+            self._header_count = stream.frames
+            run = _Pass(container, stream, self.fps)
+            first = next(run.pictures(0, 1), None)
+        if first is None or run.size is None:
+            raise InputError(f"{path} has a video stream, but no picture in it can be decoded.")
+        self._stored_size = run.size
+        self.height, self.width = first.height, first.width
+        self.start_time = first.time
+        self.frame_count = self._header_count or (
+            max(1, round(self.duration * self.fps)) if self.duration else None
+        )
+        self.skipped = 0
+
+    def frames(self, start_index: int = 0, every: int = 1) -> Iterator[Frame]:
+        """Iterate from picture ``start_index``, yielding each ``every``-th; the others are not converted.
+
+        A far start is found through the time stamps of the packets, and decoding begins at the key frame
+        before it: exact, because the picture found must carry the very time stamp. Where stamps do not
+        allow that, or an earlier pass met damage, everything before is decoded. (In a damaged file that was
+        not read before, the index after a seek counts pictures that cannot be decoded.)
+        """
+        if start_index < 0 or every < 1:
+            raise UsageError(f"start_index must be at least 0 and every at least 1: {start_index}, {every}.")
+        return self._frames(start_index, every)
+
+    def sound_stream(self, rate: int = 16000) -> SoundStream | None:
+        """The file's sound piece by piece; None when it has none."""
+        assert self.path is not None
+        return SoundStream(self.path, rate) if self.has_sound else None
+
+    def _frames(self, start_index: int, every: int) -> Iterator[Frame]:
+        assert self.path is not None
+        place = None
+        if start_index >= _WORTH_SEEKING and not self.skipped:
+            place = _find_place(self.path, start_index)
+        if place is not None:
+            with self._new_pass() as run:
+                if run.seek(place):
+                    yield from self._watched(run, run.pictures(start_index, every, start_index))
+                    return
+        with self._new_pass() as run:
+            yield from self._watched(run, run.pictures(start_index, every))
+
+    @contextmanager
+    def _new_pass(self) -> Iterator[_Pass]:
+        assert self.path is not None
+        with open_container(self.path) as container:
+            yield _Pass(container, _video_of(container, self.path), self.fps, self._stored_size)
+
+    def _watched(self, run: _Pass, pictures: Iterator[Frame]) -> Iterator[Frame]:
+        """Keep count of what is left out, and say so once at the end."""
+        assert self.path is not None
+        self.skipped = 0
+        for picture in pictures:
+            self.skipped = run.damaged
+            yield picture
+        self.skipped = run.damaged
+        if run.decoded < self._header_count:
+            self.skipped += _beyond_the_end(self.path)
+        if self.skipped:
+            _log.warning("%s: %d damaged or missing pictures were left out.", self.path, self.skipped)
+        if run.rescaled:
+            _log.warning(
+                "%s: %d pictures of other sizes were scaled to %d x %d.",
+                *(self.path, run.rescaled, self.width, self.height),
+            )
+
+
+def _video_of(container: InputContainer, path: Path) -> VideoStream:
+    stream = pick_video(container)
+    if stream is None:
+        raise InputError(f"{path} holds no video, {_what_else(container)}.")
+    return stream
+
+
+def _what_else(container: InputContainer) -> str:
+    kinds = sorted({stream.type for stream in container.streams} - {"video"})
+    return f"only {' and '.join(kinds)}" if kinds else "nothing at all"
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a picture is: its time stamp, and that of the key frame to decode from."""
+
+    pts: int
+    key_pts: int
+
+
+class _Pass:
+    """One run through a file, with its own decoder. ``size``: (width, height) as stored, None for the first's."""
+
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, fps: float, size: tuple[int, int] | None = None
+    ) -> None:
+        self.size = size
+        self.damaged = 0
+        self.rescaled = 0
+        self.decoded = 0
+        self._container = container
+        self._stream = stream
+        self._origin = clock_origin(container)
+        self._step = 1.0 / fps
+        self._latest: float | None = None
+        self._converter = VideoReformatter()
+        self._waiting: list[VideoFrame] = []
+        stream.thread_type = "AUTO"
+        _read_only(container, stream)
+
+    def seek(self, place: _Place) -> bool:
+        """Go to a picture; False when it does not turn up exactly."""
+        try:
+            self._container.seek(place.key_pts, stream=self._stream)
+        except av.FFmpegError:
+            return False
+        for frame in self._frames():
+            if frame.pts is None or frame.pts > place.pts or self.damaged:
+                return False
+            if frame.pts == place.pts:
+                self._waiting.append(frame)
+                return True
+        return False
+
+    def pictures(self, start_index: int, every: int, first_index: int = 0) -> Iterator[Frame]:
+        """The pictures from ``start_index`` on, where the next one decoded has the index ``first_index``."""
+        for index, frame in enumerate(self._frames(), first_index):
+            time = self._time_of(frame)
+            self.decoded += 1
+            if index >= start_index and (index - start_index) % every == 0:
+                yield Frame(index, time, self._upright_rgb(frame))
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        while self._waiting:
+            yield self._waiting.pop()
+        for packet in read_packets(self._container, self._stream, self._count_damage):
+            yield from self._decode(packet)
+        yield from self._decode(None)
+
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        try:
+            return self._stream.codec_context.decode(packet)
+        except av.EOFError:
+            return []
+        except av.FFmpegError:
+            self._count_damage()
+            return []
+
+    def _count_damage(self) -> None:
+        self.damaged += 1
+
+    def _time_of(self, frame: VideoFrame) -> float:
+        """The time stamp in seconds; always later than the picture before."""
+        base = frame.time_base or self._stream.time_base
+        time = None if frame.pts is None or base is None else float(frame.pts * base - self._origin)
+        if self._latest is not None:
+            if time is None or time <= self._latest - self._step:  # no stamp, or a clock that starts anew
+                time = self._latest + self._step
+            elif time <= self._latest:  # two pictures with one stamp
+                time = self._latest + _SHORTEST
+        self._latest = time or 0.0
+        return self._latest
+
+    def _upright_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        self.size = self.size or (frame.width, frame.height)
+        self.rescaled += (frame.width, frame.height) != self.size
+        kind = "rgba" if _has_alpha(frame) else "rgb24"
+        converted = self._converter.reformat(frame, *self.size, format=kind, threads=1)
+        pixels = _pixels(converted, len(kind.rstrip("24")))
+        if converted is frame:  # nothing to convert: the memory is the decoder's
+            pixels = pixels.copy()
+        if kind == "rgba":
+            pixels = over_black(pixels)
+        return np.ascontiguousarray(_upright(pixels, frame))
+
+
+def _read_only(container: InputContainer, stream: VideoStream) -> None:
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+
+
+def _has_alpha(frame: VideoFrame) -> bool:
+    return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
+
+
+def _pixels(frame: VideoFrame, channels: int) -> NDArray[np.uint8]:
+    """The memory of a packed picture as an array (H, W, channels), not copied."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    return rows[:, : frame.width * channels].reshape(frame.height, frame.width, channels)
+
+
+def _upright(pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
+    """Apply the display matrix, rounded to quarter turns and mirrorings (ISO 14496-12, 8.3.2)."""
+    try:
+        matrix = np.frombuffer(frame.side_data[SideData.DISPLAYMATRIX], np.int32)
+    except KeyError:
+        return pixels
+    # The stored point (x, y) is shown at (a x + c y, b x + d y).
+    a, b, c, d = (int(matrix[place]) for place in (0, 1, 3, 4))
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    if a < 0:
+        pixels = pixels[:, ::-1]
+    return pixels[::-1] if d < 0 else pixels
+
+
+def _find_place(path: Path, index: int) -> _Place | None:
+    """Find picture ``index`` from the packets' time stamps alone; None where they cannot be relied on."""
+    with open_container(path) as container:
+        stream = _video_of(container, path)
+        if stream.codec_context.name not in _ONE_PICTURE_PER_PACKET:
+            return None
+        if not any(name in container.format.name for name in _INDEXED):
+            return None
+        _read_only(container, stream)
+        trouble: list[None] = []
+        stamps: list[int] = []
+        keys: list[int] = []
+        for packet in read_packets(container, stream, lambda: trouble.append(None)):
+            if trouble or packet.pts is None or packet.is_corrupt or packet.is_discard:
+                return None
+            stamps.append(packet.pts)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+            if len(stamps) > index + _REORDERING:
+                break
+    if not keys or keys[0] != min(stamps) or index >= len(stamps) or len(set(stamps)) < len(stamps):
+        return None
+    pts = sorted(stamps)[index]
+    return _Place(pts, max(key for key in keys if key <= pts))
+
+
+def _beyond_the_end(path: Path) -> int:
+    """How many pictures of the file's index lie after its end, because it was cut short."""
+    size = path.stat().st_size
+    with open_container(path) as container:
+        entries = _video_of(container, path).index_entries
+        return sum(entry.pos + entry.size > size for entry in entries)
