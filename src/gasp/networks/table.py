@@ -27,6 +27,7 @@ NETWORKS: dict[str, str] = {
     "unisal": "gasp.networks.unisal:UNISAL",
     "vinet": "gasp.networks.vinet:ViNet",
     "avinet": "gasp.networks.vinet:AViNet",
+    "glance": "gasp.networks.glance:Glance",
     "gaze360": "gasp.networks.gaze360:Gaze360",
     "videogaze": "gasp.networks.videogaze:VideoGaze",
     "esr9": "gasp.networks.esr9:ESR9",

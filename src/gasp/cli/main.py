@@ -1,0 +1,95 @@
+"""The command ``gasp``: finds the command that is wanted and imports only that one."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import textwrap
+from collections.abc import Sequence
+from importlib import import_module
+
+from gasp import __version__
+from gasp.errors import GaspError
+
+COMMANDS = {
+    "predict": "predict where people look in videos and pictures",
+    "demo": "predict a short clip that ships with the package",
+    "models": "list the networks and published checkpoints; export networks",
+    "download": "fetch published checkpoints",
+    "train": "train the networks that ship with the package",
+    "doctor": "check this installation",
+}
+"""Command -> what it does; each lives in the module of its name beside this one."""
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and tells its exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(wanted=next((word for word in given if word in COMMANDS), None))
+    options = parser.parse_args(given)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    _set_up_logging(options.quiet, options.verbose)
+    try:
+        return int(import_module(f"gasp.cli.{options.command}").run(options))
+    except GaspError as error:
+        _say_error(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        _say_error("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; a second complaint at exit would help nobody.
+        sys.stdout = None  # type: ignore[assignment]
+        return 1
+
+
+def _parser(wanted: str | None) -> argparse.ArgumentParser:
+    """The parser; only the wanted command's module is imported for its options."""
+    parser = argparse.ArgumentParser(
+        prog="gasp", description="Predicts where people look in video with people in it, and says why."
+    )
+    parser.add_argument("--version", action="version", version=f"gasp {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, what in COMMANDS.items():
+        sentence = f"{what[0].upper()}{what[1:]}."
+        command = commands.add_parser(
+            name, help=what, description=sentence, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == wanted:
+            import_module(f"gasp.cli.{name}").add_arguments(command)
+            loudness = command.add_mutually_exclusive_group()
+            loudness.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+            loudness.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
+    return parser
+
+
+def _set_up_logging(quiet: bool, verbose: bool) -> None:
+    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Plain())
+    root = logging.getLogger("gasp")
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    root.propagate = False
+
+
+class _Plain(logging.Formatter):
+    """``gasp: warning: what happened``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        return f"gasp: {level}{record.getMessage()}"
+
+
+def _say_error(message: str) -> None:
+    block = textwrap.fill(f"gasp: error: {message}", 100, subsequent_indent="  ", break_long_words=False)
+    print(block if "\n" not in message else f"gasp: error: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

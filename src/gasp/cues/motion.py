@@ -1,0 +1,52 @@
+"""What moves against the rest of the picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gasp.cues.observation import Observation
+
+
+class Motion:
+    """Modality ``motion``: change between frames beyond that of the camera.
+
+    The previous picture (grey, at the map's size) is moved by the shift of the whole picture (phase correlation). The
+    absolute difference beyond 3 grey levels is blurred (2 cells), averaged over 0.2 s, and drawn as
+    255 * d / (d + 6), so that 6 grey levels give half brightness. Black at the beginning of a shot.
+    """
+
+    name = "motion"
+    memory = 0.2
+
+    def __init__(self) -> None:
+        self._previous: NDArray[np.float32] | None = None
+        self._mean: NDArray[np.float32] | None = None
+
+    def step(self, observation: Observation) -> NDArray[np.uint8]:
+        """The map, grey uint8 of shape ``observation.grid``."""
+        height, width = observation.grid
+        small = cv2.resize(observation.small, (width, height), interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        previous, self._previous = self._previous, grey
+        if previous is None or self._mean is None or observation.cut or previous.shape != grey.shape:
+            self._mean = np.zeros_like(grey)
+            return np.zeros(observation.grid, np.uint8)
+        change = np.maximum(np.abs(grey - _follow_camera(previous, grey)) - 3, 0)
+        change = cv2.GaussianBlur(change, (0, 0), 2)
+        self._mean += np.float32(1 - np.exp(-observation.step / self.memory)) * (change - self._mean)
+        return np.rint(255 * self._mean / (self._mean + 6)).astype(np.uint8)
+
+
+def _follow_camera(previous: NDArray[np.float32], current: NDArray[np.float32]) -> NDArray[np.float32]:
+    height, width = current.shape
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    (dx, dy), response = cv2.phaseCorrelate(previous, current, window)
+    if response < 0.05 or not (abs(dx) < width / 4 and abs(dy) < height / 4):
+        return previous
+    move = np.array([[1, 0, dx], [0, 1, dy]])
+    moved = cv2.warpAffine(
+        previous, move, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(moved, np.float32)

@@ -1,0 +1,33 @@
+"""What a cue is told of one frame: everything a stage needs travels with the frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gasp.faces.face import Face
+from gasp.video.frames import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One frame with what earlier stages found in it.
+
+    ``small``: the frame at working size, RGB uint8. ``grid``: rows and columns at which maps are drawn.
+    ``log_saliency``: log-probability of a fixation per cell, float32 of shape ``grid``, from the shared network, or
+    None where that did not run. ``faces``: tracked faces, boxes in pixels of ``frame``. ``sound``: mono float32
+    samples that belong to this frame (from its time to the next frame's), at ``sound_rate`` Hz, or None without
+    sound. ``cut``: a shot begins here. ``step``: seconds since the frame before (the nominal step for the first).
+    """
+
+    frame: Frame
+    small: NDArray[np.uint8]
+    grid: tuple[int, int]
+    faces: list[Face] = field(default_factory=list)
+    log_saliency: NDArray[np.float32] | None = None
+    sound: NDArray[np.float32] | None = None
+    sound_rate: int = 16000
+    cut: bool = False
+    step: float = 0.04

@@ -1,0 +1,379 @@
+"""Recipe ``default-fusion``: trains a compact GASP network on moving clips made from still pictures.
+
+No eye-tracking set of videos may be used for weights that are passed on, so clips are made: a camera pans
+and zooms over a picture with recorded fixations, which move along. What a still picture cannot show is
+simulated by a stated prior (:class:`VideoPrior`): in moving scenes faces draw more fixations than in stills, and a
+speaker more than other faces (Foulsham et al., Cognition 2010; Coutrot and Guyader, Journal of Vision 2014),
+and so does what moves (Mital et al., Cognitive Computation 2011). The cue maps are drawn by the same functions
+as at prediction.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gasp.cues.drawing import draw_on_faces
+from gasp.cues.faces import draw_faces
+from gasp.cues.glance import draw_saliency
+from gasp.cues.speaking import Speaking
+from gasp.faces.face import Box, Face
+from gasp.faces.glance import GlanceReader, working_size
+from gasp.fusion.inputs import Preprocessing
+from gasp.networks import create_model
+from gasp.networks.gasp import GASP
+from gasp.training import losses
+from gasp.training.augment import View, random_colour, random_view, whole_view
+from gasp.training.glance import count_points
+from gasp.training.images import Picture
+
+log = logging.getLogger(__name__)
+
+MODALITIES = ("captured", "glance", "faces", "speaking", "motion")
+NETWORK = "SequenceGASPDAMEncGMUALSTMConv"
+OPTIONS: dict[str, Any] = {
+    "modalities": len(MODALITIES),
+    "sequence_len": 8,
+    "encoder_widths": [8, 12, 12, 12, 8],
+    "latent_channels": 8,
+    "activation": "relu",
+    "dam_channels": 32,
+}
+PREPROCESSING = Preprocessing(height=96, width=128)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPrior:
+    """Where observers of a moving scene look, as shares of all fixations.
+
+    ``faces`` of them go to faces (large ones more), ``speaker`` times the speaking score to each face, ``motion``
+    times the strength of a moving spot to that spot; the rest as in the still picture. ``spread``: standard
+    deviation of looks within a face, as a share of its size.
+    """
+
+    faces: float = 0.30
+    speaker: float = 0.40
+    motion: float = 0.10
+    spread: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class FusionRecipe:
+    """Everything that shapes the weights, apart from the pictures and the saliency network."""
+
+    steps: int = 2500
+    batch: int = 16
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    average_decay: float = 0.998
+    still: float = 0.45
+    """Share of clips in which nothing moves, as when a still picture is asked about."""
+    views: int = 4
+    dam_weight: float = 0.05
+    prior: VideoPrior = field(default_factory=VideoPrior)
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A view of a picture with what stage 1 found in it, from which clips are made.
+
+    ``image`` RGB uint8 at working size; ``log_saliency`` on its grid; ``density`` of the same size as the grid;
+    ``x``, ``y`` fixations in pixels of ``image``; ``faces`` boxes in the same.
+    """
+
+    image: NDArray[np.uint8]
+    log_saliency: NDArray[np.float32]
+    density: NDArray[np.float32]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    faces: list[Face]
+
+
+def make_scenes(pictures: Sequence[Picture], reader: GlanceReader, recipe: FusionRecipe) -> list[Scene]:
+    """``recipe.views`` scenes per picture: the whole picture and random crops of it."""
+    rng = np.random.default_rng(recipe.seed)
+    scenes = []
+    for picture in pictures:
+        height, width = picture.image.shape[:2]
+        views = [whole_view(height, width, *working_size(height, width))]
+        for _ in range(recipe.views - 1):
+            size = working_size(9, 16) if rng.random() < 0.6 else working_size(3, 4)
+            views.append(random_view(rng, height, width, *size, zoom=(1.0, 3.0), whole=0.0))
+        images = [random_colour(rng, view.warp(picture.image, fill=114)) for view in views]
+        for view, image, glimpse in zip(views, images, reader.read(images, least_score=0.3), strict=True):
+            cells = View(view.matrix, view.height, view.width)
+            density = cv2.resize(
+                cells.warp(picture.density), glimpse.saliency.shape[::-1], interpolation=cv2.INTER_AREA
+            )
+            if density.sum() < 0.2 * picture.density.sum() * np.prod(density.shape) / np.prod(image.shape[:2]):
+                continue
+            faces = [Face(k + 1, found.box, found.score) for k, found in enumerate(glimpse.faces)]
+            x, y = view.points(picture.x, picture.y)
+            scenes.append(Scene(image, glimpse.saliency, density, x, y, faces))
+    return scenes
+
+
+class ClipBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """One batch of clips per index, drawn at random from ``scenes`` with the recipe's seed."""
+
+    def __init__(self, scenes: Sequence[Scene], recipe: FusionRecipe) -> None:
+        self.scenes = scenes
+        self.recipe = recipe
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.recipe.seed, step])
+        chosen = rng.integers(len(self.scenes), size=self.recipe.batch)
+        clips = [make_clip(self.scenes[i], rng, self.recipe) for i in chosen]
+        return {key: torch.from_numpy(np.stack([clip[key] for clip in clips])) for key in clips[0]}
+
+
+def make_clip(scene: Scene, rng: np.random.Generator, recipe: FusionRecipe) -> dict[str, NDArray]:
+    """A clip: ``inputs`` uint8 (T, K, H, W), ``density`` and ``fixations`` (1, H / 2, W / 2) of its last frame."""
+    length = OPTIONS["sequence_len"]
+    still = rng.random() < recipe.still
+    views = [_still_view(scene)] * length if still else _camera(scene, rng, length)
+    action = None if still else _Action.draw(scene, rng, length)
+    frames = [_draw_frame(scene, view, action, t) for t, view in enumerate(views)]
+    if still:
+        frames = frames[:1] * length
+    height, width = PREPROCESSING.height // 2, PREPROCESSING.width // 2
+    last = views[-1]
+    grid_height, grid_width = scene.density.shape
+    fine = View(last.matrix * 0.5, height, width)
+    on_grid = View(_from_grid(fine, scene), height, width)
+    density = np.clip(on_grid.warp(scene.density), 0, None)
+    density /= max(density.sum(), 1e-12)
+    if action is not None:
+        density = _as_in_video(density, scene, fine, action, recipe.prior)
+    return {
+        "inputs": np.stack(frames),
+        "density": density[None].astype(np.float32),
+        "fixations": count_points(*fine.points(scene.x, scene.y), height, width)[None] + 0.01 * density[None],
+    }
+
+
+def _still_view(scene: Scene) -> View:
+    return whole_view(*scene.image.shape[:2], PREPROCESSING.height, PREPROCESSING.width)
+
+
+def _camera(scene: Scene, rng: np.random.Generator, length: int) -> list[View]:
+    """Views of a slow pan and zoom inside the scene; half of the time the camera stands still."""
+    base = _still_view(scene)
+    moving = rng.random() < 0.5
+    zoom = rng.uniform(1.0, 1.25) * np.exp(np.linspace(0, rng.normal(0, 0.04) if moving else 0, length))
+    zoom = np.maximum(zoom, 1.0)
+    slack = (zoom - 1) / 2
+    start, drift = rng.uniform(-1, 1, 2), rng.normal(0, 0.3, 2) if moving else np.zeros(2)
+    flip = rng.random() < 0.5
+    views = []
+    for t in range(length):
+        place = np.clip(start + drift * t / length, -1, 1) * slack[t]
+        matrix = base.matrix * zoom[t]
+        matrix[0, 2] += base.width * (0.5 - zoom[t] / 2 + place[0])
+        matrix[1, 2] += base.height * (0.5 - zoom[t] / 2 + place[1])
+        if flip:
+            matrix = np.array([[-1, 0, base.width], [0, 1, 0]]) @ np.vstack([matrix, [0, 0, 1]])
+        views.append(View(matrix, base.height, base.width))
+    return views
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """What happens in a clip: speaking scores (T, F), detection noise, and one moving spot."""
+
+    speaking: NDArray[np.float64]
+    shown: NDArray[np.bool_]
+    spot: tuple[float, float, float]
+    strength: NDArray[np.float64]
+    clutter: NDArray[np.float32]
+
+    @staticmethod
+    def draw(scene: Scene, rng: np.random.Generator, length: int) -> _Action:
+        count = len(scene.faces)
+        liveliness = np.abs(rng.normal(0, 0.02, count))
+        if count and rng.random() < 0.8:
+            liveliness[rng.integers(count)] = rng.uniform(0.03, 0.15)
+        voice = 0.5 if rng.random() < 0.3 else rng.beta(2, 2)
+        wobble = np.exp(rng.normal(0, 0.15, (length, count)).cumsum(0))
+        square = (liveliness * wobble) ** 2
+        speaking = voice * square / (square.sum(1, keepdims=True) + Speaking.quiet**2)
+        height, width = scene.image.shape[:2]
+        if len(scene.x) and rng.random() < 0.5:
+            chosen = rng.integers(len(scene.x))
+            x, y = scene.x[chosen], scene.y[chosen]
+        else:
+            x, y = rng.uniform(0, width), rng.uniform(0, height)
+        size = rng.uniform(0.05, 0.25) * width
+        strength = rng.uniform(0, 1) * np.clip(wobble.mean(1) if count else np.ones(length), 0.3, 1)
+        clutter = cv2.GaussianBlur(rng.random((24, 32), dtype=np.float32), (0, 0), 1.5) * rng.uniform(0, 0.5)
+        return _Action(speaking, rng.random(count) > 0.05, (x, y, size), strength, clutter.astype(np.float32))
+
+
+def _draw_frame(scene: Scene, view: View, action: _Action | None, t: int) -> NDArray[np.uint8]:
+    """The stacked modalities of one frame, uint8 (K, H, W), drawn as the cues draw them."""
+    size = (view.height, view.width)
+    faces = [_seen(face, view) for face in scene.faces]
+    if action is None:
+        speaking = motion = np.zeros(size, np.uint8)
+    else:
+        faces = [face for face, shown in zip(faces, action.shown, strict=True) if shown]
+        scores = [float(s) for s, shown in zip(action.speaking[t], action.shown, strict=True) if shown]
+        speaking = draw_on_faces([face.box for face in faces], scores, size, size)
+        motion = _draw_motion(view, action, t)
+    saliency = View(_from_grid(view, scene), *size).warp(draw_saliency(scene.log_saliency))
+    pictures = [view.warp(scene.image, fill=114), saliency, draw_faces(faces, size, size), speaking, motion]
+    return PREPROCESSING.stack(pictures)
+
+
+def _draw_motion(view: View, action: _Action, t: int) -> NDArray[np.uint8]:
+    spot = _spot_box(view, action)
+    drawn = draw_on_faces([spot], [float(action.strength[t])], (view.height, view.width), (view.height, view.width))
+    clutter = cv2.resize(action.clutter, (view.width, view.height)) * 255 * 0.5
+    return np.asarray(np.maximum(drawn, clutter), np.uint8)
+
+
+def _spot_box(view: View, action: _Action) -> Box:
+    x, y, size = action.spot
+    corner = Face(0, Box(x - size / 2, y - size / 2, x + size / 2, y + size / 2), 1.0)
+    return _seen(corner, view).box
+
+
+def _seen(face: Face, view: View) -> Face:
+    """A face of the scene in pixels of a view."""
+    xs, ys = view.points(np.array([face.box.x1, face.box.x2]), np.array([face.box.y1, face.box.y2]))
+    box = Box(float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))
+    return Face(face.track_id, box, face.score)
+
+
+def _from_grid(view: View, scene: Scene) -> NDArray[np.float64]:
+    """The view's map for pictures on the scene's grid instead of its pixels."""
+    matrix = view.matrix.copy()
+    matrix[:, 0] *= scene.image.shape[1] / scene.density.shape[1]
+    matrix[:, 1] *= scene.image.shape[0] / scene.density.shape[0]
+    return matrix
+
+
+def _as_in_video(
+    density: NDArray[np.floating], scene: Scene, view: View, action: _Action, prior: VideoPrior
+) -> NDArray[np.floating]:
+    """The density that the prior expects in a moving scene."""
+    faces = [_seen(face, view).box for face in scene.faces]
+    inside = [i for i, box in enumerate(faces) if 0 <= box.centre[0] < view.width and 0 <= box.centre[1] < view.height]
+    spot = _spot_box(view, action)
+    share = prior.motion * float(action.strength[-1])
+    extra = share * _look_at(spot, view, prior.spread)
+    if inside:
+        sizes = np.array([max(faces[i].area, 1e-6) ** 0.5 for i in inside])
+        for i, size in zip(inside, sizes / sizes.sum(), strict=True):
+            own = prior.faces * size + prior.speaker * float(action.speaking[-1, i])
+            extra = extra + own * _look_at(faces[i], view, prior.spread)
+            share += own
+    return (1 - min(share, 0.95)) * density + extra
+
+
+def _look_at(box: Box, view: View, spread: float) -> NDArray[np.float64]:
+    """A distribution of looks at a box, (height, width), sum about 1."""
+    x, y = np.arange(view.width) + 0.5, np.arange(view.height) + 0.5
+    centre_x, centre_y = box.centre
+    # Recorded points scatter by about a degree of sight, 2 % of the picture's width.
+    wide = np.hypot(spread * box.width, 0.02 * view.width)
+    high = np.hypot(spread * box.height, 0.02 * view.width)
+    looks = np.outer(
+        np.exp(-0.5 * ((y - centre_y) / high) ** 2), np.exp(-0.5 * ((x - centre_x) / wide) ** 2)
+    )
+    return looks / max(looks.sum(), 1e-12)
+
+
+def train_fusion(
+    scenes: Sequence[Scene],
+    recipe: FusionRecipe,
+    *,
+    held_back: Sequence[Scene] = (),
+    every: int = 250,
+    half: bool = True,
+) -> GASP:
+    """Trains a new network and returns the moving average of its weights, in eval mode."""
+    torch.manual_seed(recipe.seed)
+    torch.set_flush_denormal(True)
+    network = create_model(NETWORK, **OPTIONS).train()
+    assert isinstance(network, GASP)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, recipe.steps, pct_start=0.05)
+    started, running = time.monotonic(), 0.0
+    for step, batch in _batches(ClipBatch(scenes, recipe)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            output = network(PREPROCESSING.normalise(batch["inputs"]))
+        loss = losses.map_loss(output.logits, batch["density"], batch["fixations"])
+        total = loss + recipe.dam_weight * _dam_loss(output.dam_logits, batch["density"])
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        average.update_parameters(network)
+        running += (loss.item() - running) * 0.02
+        if (step + 1) % every == 0 or step + 1 == recipe.steps:
+            rate = (step + 1) / (time.monotonic() - started)
+            summary = _summary(average.module, held_back, recipe)
+            log.info("step %d of %d: loss %.3f, %.2f steps/s, %s", step + 1, recipe.steps, running, rate, summary)
+    return average.module.eval()
+
+
+def _dam_loss(dam_logits: Tensor, density: Tensor) -> Tensor:
+    """BCE of the directed attention of every frame with the density scaled to its maximum (section 3.2)."""
+    peak = density.amax((-2, -1), keepdim=True).clamp_min(1e-12)
+    target = (density / peak)[:, None].expand_as(dam_logits)
+    return F.binary_cross_entropy_with_logits(dam_logits.float(), target)
+
+
+def _summary(network: GASP, scenes: Sequence[Scene], recipe: FusionRecipe) -> str:
+    """Mean loss on held-back stills and clips, always the same ones."""
+    if not scenes:
+        return "nothing held back"
+    network.eval()
+    parts = []
+    for name, still in (("stills", 1.0), ("clips", 0.0)):
+        rng = np.random.default_rng(1)
+        fixed = FusionRecipe(still=still, prior=recipe.prior)
+        clips = [make_clip(scene, rng, fixed) for scene in scenes]
+        values = []
+        for i in range(0, len(clips), 16):
+            batch = {k: torch.from_numpy(np.stack([c[k] for c in clips[i : i + 16]])) for k in clips[0]}
+            with torch.inference_mode():
+                logits = network(PREPROCESSING.normalise(batch["inputs"])).logits
+            values.append(losses.map_loss(logits, batch["density"], batch["fixations"]).item())
+        parts.append(f"held-back {name} {np.mean(values):.3f}")
+    return ", ".join(parts)
+
+
+def _batches(data: ClipBatch) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    loader = torch.utils.data.DataLoader(
+        data, batch_size=None, num_workers=1, prefetch_factor=4, worker_init_fn=_one_thread
+    )
+    yield from enumerate(loader)
+
+
+def _one_thread(_worker: int) -> None:
+    cv2.setNumThreads(1)
+
+
+def save_options() -> dict[str, Any]:
+    """Arguments of :func:`gasp.create_model` for the trained network."""
+    return {"network": NETWORK, "options": OPTIONS}
