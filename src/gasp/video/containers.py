@@ -74,7 +74,7 @@ def pick_video(container: InputContainer) -> VideoStream | None:
     ]
     best = container.streams.best("video")
     if best in moving:
-        return best  # type: ignore[return-value]
+        return best
     return max(moving, key=lambda stream: stream.width * stream.height, default=None)
 
 
@@ -87,7 +87,7 @@ def pick_sound(container: InputContainer) -> AudioStream | None:
     ]
     best = container.streams.best("audio")
     if best in audible:
-        return best  # type: ignore[return-value]
+        return best
     return audible[0] if audible else None
 
 

@@ -43,11 +43,11 @@ class MemorySource(VideoSource):
         self._items = _as_items(pictures)
         self._used = False
         sized = isinstance(self._items, Sequence | np.ndarray)
-        self.frame_count = len(self._items) if sized else None  # type: ignore[arg-type]
+        self.frame_count = len(self._items) if sized else None
         first = self._peek()
         self.width, self.height, self.start_time = first.width, first.height, first.time
-        if self.frame_count is not None and isinstance(self._items[0], Frame):  # type: ignore[index]
-            self.fps = _rate_of(self._items) or self.fps  # type: ignore[arg-type]
+        if self.frame_count is not None and isinstance(self._items[0], Frame):
+            self.fps = _rate_of(self._items) or self.fps
         self.duration = None if self.frame_count is None else self.frame_count / self.fps
 
     def frames(self, start_index: int = 0, every: int = 1) -> Iterator[Frame]:

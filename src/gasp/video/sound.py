@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -22,6 +23,10 @@ from gasp.errors import InputError, UsageError
 from gasp.video.containers import clock_origin, open_container, pick_sound, read_packets
 
 _log = logging.getLogger(__name__)
+
+# Decoded sound: where a chunk begins on the grid where sample k is at time k / rate, and its samples
+# (channels, n). Chunks are in order and do not overlap; there may be gaps between them.
+Chunks: TypeAlias = Generator[tuple[int, NDArray[np.float32]], None, None]
 
 # Time stamps in containers are rounded (1 ms in Matroska): smaller jumps are no gaps.
 _TOLERANCE = 0.05
@@ -158,7 +163,7 @@ class SoundStream:
 
     def close(self) -> None:
         """Close the file."""
-        self._chunks.close()  # type: ignore[attr-defined]
+        self._chunks.close()
         self._ended = True
 
     def __enter__(self) -> SoundStream:
@@ -199,12 +204,11 @@ class SoundStream:
 
 def iterate_sound(
     path: Path, rate: int, *, channels: int = 1, start: float | None = None, end: float | None = None
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Decode the sound of a file in chunks: ``(index, samples (channels, n))``.
+) -> Chunks:
+    """Decode the sound of a file in chunks on the frames' clock (see :data:`Chunks`), ``channels`` 1 or 2.
 
-    ``index`` places a chunk on the grid where sample k is at time ``k / rate`` of the frames' clock; chunks
-    are in order and do not overlap; between them may be gaps. ``start`` and ``end`` (seconds) save work: chunks
-    well outside are left out. ``channels`` is 1 or 2. Nothing comes when the file has no sound.
+    ``start`` and ``end`` (seconds) save work: chunks well outside are left out. Nothing comes when the file has
+    no sound.
     """
     with open_container(path) as container:
         stream = pick_sound(container)
@@ -236,7 +240,7 @@ class _SoundDecoder:
         self._expected: float | None = None  # when the next decoded frame should begin
         self._damaged = 0
 
-    def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def chunks(self) -> Chunks:
         for frame in self._decoded():
             yield from self._place(frame)
         yield from self._drain()
@@ -262,7 +266,7 @@ class _SoundDecoder:
     def _count_damage(self) -> None:
         self._damaged += 1
 
-    def _place(self, frame: AudioFrame) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _place(self, frame: AudioFrame) -> Chunks:
         if not frame.samples or not frame.sample_rate:
             return
         begin = self._begin(frame)
@@ -299,13 +303,13 @@ class _SoundDecoder:
             self._resampler = AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
         return self._resampler.resample(frame)
 
-    def _drain(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _drain(self) -> Chunks:
         if self._resampler is not None:
             rest = [piece for piece in self._resampler.resample(None) if piece is not None]
             self._resampler = None
             yield from self._advance(rest)
 
-    def _advance(self, pieces: list[AudioFrame]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _advance(self, pieces: list[AudioFrame]) -> Chunks:
         for piece in pieces:
             samples = np.asarray(piece.to_ndarray(), np.float32)
             dropped = min(self._surplus, samples.shape[1])
@@ -333,11 +337,15 @@ def _seek(container: InputContainer, stream: AudioStream, time: float) -> None:
 
 def _chunks_of(
     source: str | PathLike[str] | Sound, rate: int, start: float
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+) -> Chunks:
     if isinstance(source, Sound):
-        sound = source.resampled(rate)
-        return (chunk for chunk in [(round(sound.start * rate), sound.samples[None])])
+        return one_chunk(source.resampled(rate))
     return iterate_sound(Path(source), rate, start=start)
+
+
+def one_chunk(sound: Sound) -> Chunks:
+    """A sound in memory as the one chunk of a stream."""
+    yield round(sound.start * sound.rate), sound.samples[None]
 
 
 def _cut(samples: NDArray[np.float32], first: int, stop: int) -> NDArray[np.float32]:
@@ -350,6 +358,6 @@ def _cut(samples: NDArray[np.float32], first: int, stop: int) -> NDArray[np.floa
 
 
 def _from_integers(array: NDArray[np.generic]) -> NDArray[np.float32]:
-    limits = np.iinfo(array.dtype)  # type: ignore[arg-type]
+    limits = np.iinfo(array.dtype.name)
     middle = 0.0 if limits.min < 0 else (limits.max + 1) / 2
     return ((array.astype(np.float64) - middle) / (limits.max - middle + 1)).astype(np.float32)

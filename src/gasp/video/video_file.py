@@ -253,14 +253,14 @@ def _has_alpha(frame: VideoFrame) -> bool:
 def _pixels(frame: VideoFrame, channels: int) -> NDArray[np.uint8]:
     """The memory of a packed picture as an array (H, W, channels), not copied."""
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height]
     return rows[:, : frame.width * channels].reshape(frame.height, frame.width, channels)
 
 
 def _upright(pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
     """Apply the display matrix, rounded to quarter turns and mirrorings (ISO 14496-12, 8.3.2)."""
     try:
-        matrix = np.frombuffer(frame.side_data[SideData.DISPLAYMATRIX], np.int32)
+        matrix = np.frombuffer(memoryview(frame.side_data[SideData.DISPLAYMATRIX]), np.int32)
     except KeyError:
         return pixels
     # The stored point (x, y) is shown at (a x + c y, b x + d y).
