@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from gasp.weights.own import describe as describe
     from gasp.weights.own import load_packaged as load_packaged
     from gasp.weights.own import load_weights as load_weights
-    from gasp.weights.own import packaged as packaged
-    from gasp.weights.own import packaged_names as packaged_names
     from gasp.weights.own import save_weights as save_weights
+    from gasp.weights.shipped import packaged as packaged
+    from gasp.weights.shipped import packaged_names as packaged_names
 
 _HOMES = {
     "catalogue": ("Entry", "find_entries", "find_entry", "list_entries"),
     "download": ("Store", "ensure", "ensure_all", "find_downloaded"),
     "loading": ("load_checkpoint",),
-    "own": ("describe", "load_packaged", "load_weights", "packaged", "packaged_names", "save_weights"),
+    "own": ("describe", "load_packaged", "load_weights", "save_weights"),
+    "shipped": ("packaged", "packaged_names"),
 }
 
 __all__ = [*sorted(name for names in _HOMES.values() for name in names)]

@@ -83,12 +83,6 @@ def read_checkpoint(path: str | Path) -> State:
     return members[0].read()
 
 
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """Text pairs of a safetensors file's header."""
-    with _open_safetensors(Path(path)) as file:
-        return dict(file.metadata() or {})
-
-
 def _members_of_file(path: Path) -> list[Member]:
     with path.open("rb") as file:
         head = file.read(512)
@@ -221,17 +215,13 @@ def _read_bytes(file: IO[bytes], size: int, name: str) -> State:
 # --- contents ------------------------------------------------------------------------------------------
 
 
-def _open_safetensors(path: Path) -> Any:
+def _read_safetensors(path: Path) -> State:
     try:
-        return safetensors.safe_open(str(path), framework="pt")
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            return State(str(path), tensors, dict(file.metadata() or {}))
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: is a damaged or truncated safetensors file ({error}).") from None
-
-
-def _read_safetensors(path: Path) -> State:
-    with _open_safetensors(path) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-        return State(str(path), tensors, dict(file.metadata() or {}))
 
 
 def _state(content: Any, name: str) -> State:

@@ -2,7 +2,7 @@
 
 Keys of the header (all values are text): ``format`` ("gasp-1"), ``network`` (a name of
 :func:`gasp.list_models`), ``options`` (JSON object), and whatever the writer adds: ``licence`` at least, for
-files that are passed on. Files in the folder ``packaged`` beside this module ship with the package.
+files that are passed on.
 """
 
 from __future__ import annotations
@@ -19,26 +19,13 @@ from torch import nn
 
 from gasp.errors import OutputError, UsageError, WeightsError
 from gasp.networks import create_model
-from gasp.weights.checkpoints import CHECKPOINT_SUFFIXES, read_metadata
+from gasp.weights.checkpoints import CHECKPOINT_SUFFIXES
 from gasp.weights.files import replacing, sha256
 from gasp.weights.loading import load_checkpoint
 from gasp.weights.records import licence_of
+from gasp.weights.shipped import packaged, read_metadata
 
 FORMAT = "gasp-1"
-FOLDER = Path(__file__).with_name("packaged")
-
-
-def packaged_names() -> list[str]:
-    """Names of the weights that ship with the package, sorted."""
-    return sorted(file.stem for file in FOLDER.glob("*.safetensors"))
-
-
-def packaged(name: str) -> Path:
-    """The file of weights that ship with the package; :class:`WeightsError` lists the names there are."""
-    if name not in packaged_names():
-        there = ", ".join(packaged_names()) or "none"
-        raise WeightsError(f"No weights called {name!r} ship with this package; there are: {there}.")
-    return FOLDER / f"{name}.safetensors"
 
 
 def load_packaged(name: str) -> nn.Module:

@@ -1,0 +1,193 @@
+"""Networks as files for other programs: ONNX, and PyTorch's own exported programs; checked against eager.
+
+Shapes are fixed to the published ones with a batch of one. Outputs keep their names; those that are None are
+left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gasp.errors import GaspError, UsageError
+from gasp.networks.variants import VARIANTS
+from gasp.weights.files import replacing
+
+FORMATS = ("onnx", "torch-export")
+
+Run = Callable[[Sequence[Tensor]], Mapping[str, np.ndarray]]
+
+_SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "dave": ((1, 3, 16, 256, 320), (1, 3, 16, 64, 64)),
+    "stavis": ((1, 3, 16, 112, 112), (1, 1, 1, 35280)),
+    "tased": ((1, 3, 32, 224, 384),),
+    "unisal": ((1, 12, 3, 224, 384),),
+    "vinet": ((1, 3, 32, 224, 384),),
+    "avinet": ((1, 3, 32, 224, 384), (1, 1, 70560, 1)),
+    "gaze360": ((1, 7, 3, 224, 224),),
+    "videogaze": ((1, 3, 227, 227), (1, 3, 227, 227), (1, 3, 227, 227), (1, 2)),
+    "esr9": ((1, 3, 96, 96),),
+}
+"""Shapes of the inputs, as in the published systems."""
+
+_AMBIGUOUS = {"tased": 0.1}
+"""Share of elements that may differ: TASED-Net's arg-max decisions are closer than rounding in many "
+"places."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how far it is from eager: largest absolute difference of each output."""
+
+    path: Path
+    differences: dict[str, float]
+
+
+def export(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    network: str,
+    options: Mapping[str, Any] | None = None,
+    form: str = "onnx",
+    tolerance: float = 1e-3,
+) -> Exported:
+    """Write ``model``, made by ``create_model(network, **options)``, as a file of ``form`` "onnx" or
+    "torch-export".
+
+    The written file is read back and run on random inputs; where an output differs from eager by more than
+    ``tolerance`` (relative to its largest value) :class:`~gasp.errors.GaspError` is raised and no file
+    left. ONNX needs the packages of the extra ``export``.
+    """
+    if form not in FORMATS:
+        raise UsageError(f"There is no export format {form!r}; there are: {', '.join(FORMATS)}.")
+    path, inputs = Path(path), example_inputs(network, options or {})
+    named = _Named(model).eval()
+    with torch.no_grad():
+        expected = {name: tensor.numpy() for name, tensor in named(*inputs).items()}
+    with replacing(path) as temporary:
+        with _silence(), torch.no_grad():
+            try:
+                run = _WRITERS[form](named, inputs, temporary, list(expected))
+                actual = run(inputs)
+            except (GaspError, OSError):
+                raise
+            except Exception as error:
+                reason = " ".join(str(error).split())[:300]
+                raise GaspError(f"{network} cannot be exported as {form}: {reason}") from error
+        differences = _compare(network, expected, actual, tolerance)
+    return Exported(path, differences)
+
+
+def example_inputs(network: str, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """Random inputs of the published shapes (0..1), a batch of one; always the same."""
+    shapes = _SHAPES.get(network, ())
+    if network in VARIANTS:
+        channels = options.get("modalities", 4) * options.get("in_channels", 3)
+        window = (options.get("sequence_len", 16),) if VARIANTS[network].sequence else ()
+        shapes = ((1, *window, channels, 120, 120),)
+    if network == "stavis" and not options.get("audiovisual", True):
+        shapes = shapes[:1]
+    if not shapes:
+        raise UsageError(f"The network {network} cannot be exported; no input shapes are known for it.")
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.rand(shape, generator=generator) for shape in shapes)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps the exporters from printing, warning and logging about their own inner workings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+class _Named(nn.Module):
+    """A network whose outputs are a dictionary of tensors."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
+        outputs = self.model(*inputs)
+        named: dict[str, Tensor] = {}
+        for name, value in outputs._asdict().items():
+            if isinstance(value, Tensor):
+                named[name] = value
+            elif isinstance(value, tuple | list):
+                named |= {f"{name}_{i}": part for i, part in enumerate(value) if isinstance(part, Tensor)}
+        return named
+
+
+def _write_onnx(named: nn.Module, inputs: tuple[Tensor, ...], path: Path, outputs: list[str]) -> Run:
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401 - the exporter needs it
+    except ImportError as error:
+        message = f"Export to ONNX needs more packages ({error.name}): pip install 'gasp-saliency[export]'."
+        raise UsageError(message) from None
+    program = torch.onnx.export(named, inputs, dynamo=True, output_names=outputs, verbose=False)
+    assert program is not None
+    program.save(str(path), external_data=False)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run(arrays: Sequence[Tensor]) -> dict[str, np.ndarray]:
+        feeds = {i.name: a.numpy() for i, a in zip(session.get_inputs(), arrays, strict=True)}
+        return dict(zip(outputs, session.run(outputs, feeds), strict=True))
+
+    return run
+
+
+def _write_torch(named: nn.Module, inputs: tuple[Tensor, ...], path: Path, outputs: list[str]) -> Run:
+    with path.open("wb") as file:
+        torch.export.save(torch.export.export(named, inputs, strict=False), file)
+    with path.open("rb") as file:
+        program = torch.export.load(file).module()
+
+    def run(arrays: Sequence[Tensor]) -> dict[str, np.ndarray]:
+        return {name: tensor.numpy() for name, tensor in program(*arrays).items()}
+
+    return run
+
+
+_WRITERS: dict[str, Callable[[nn.Module, tuple[Tensor, ...], Path, list[str]], Run]] = {
+    "onnx": _write_onnx,
+    "torch-export": _write_torch,
+}
+
+
+def _compare(
+    network: str, expected: Mapping[str, np.ndarray], actual: Mapping[str, np.ndarray], tolerance: float
+) -> dict[str, float]:
+    """Largest absolute difference per output; an error when one is too large."""
+    differences = {}
+    for name, wanted in expected.items():
+        if actual[name].shape != wanted.shape:
+            raise GaspError(
+                f"The exported {network} gives {name} of shape {actual[name].shape}, not {wanted.shape}."
+            )
+        difference = np.abs(actual[name] - wanted)
+        differences[name] = float(difference.max(initial=0.0))
+        allowed = tolerance * max(1e-3, float(np.abs(wanted).max(initial=0.0)))
+        if not np.mean(~(difference <= allowed)) <= _AMBIGUOUS.get(network, 0.0):
+            raise GaspError(
+                f"The exported {network} differs from the network in {name} by {differences[name]:.2g} "
+                f"(allowed: {allowed:.2g}); nothing was written."
+            )
+    return differences
