@@ -8,6 +8,7 @@ the whole picture, is learnt apart from what attracts them.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,20 +38,41 @@ BACK_OF_HEAD = "back"
 class GlanceRecipe:
     """Everything that shapes the weights, apart from the pictures.
 
-    ``small_until`` is the share of steps trained at ``small_scale`` of the full size, which costs less.
+    Up to step ``decay_from`` pictures have ``small_scale`` of the full size, which costs less, and the learning
+    rate follows a cosine over ``horizon`` steps. Then pictures are full size, the rate falls to 0 in a line, and
+    faces, which need the resolution, count for more: ``late_faces`` of the pictures come from sets with boxes
+    (before, as many as there are), and the two ``late_..._weight`` replace the weights of their losses.
     """
 
-    steps: int = 7000
+    steps: int = 5250
+    decay_from: int = 2750
+    horizon: int = 7000
     batch: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup: int = 200
-    small_until: float = 0.6
     small_scale: float = 0.75
     average_decay: float = 0.999
     face_weight: float = 0.5
     box_weight: float = 0.1
+    late_faces: float = 0.42
+    late_face_weight: float = 1.0
+    late_box_weight: float = 0.3
     seed: int = 7
+
+    def weights_of_faces(self, step: int) -> tuple[float, float]:
+        """Weights of the losses of face centres and of boxes at a step."""
+        if step < self.decay_from:
+            return self.face_weight, self.box_weight
+        return self.late_face_weight, self.late_box_weight
+
+    def relative_rate(self, step: int) -> float:
+        """The learning rate at a step as a share of ``learning_rate``."""
+        if step < self.warmup:
+            return 0.04 + 0.96 * (1 - math.cos(math.pi * step / self.warmup)) / 2
+        turn = min(step, self.decay_from) - self.warmup
+        cosine = (1 + math.cos(math.pi * turn / (self.horizon - self.warmup))) / 2
+        return cosine * min(1.0, (self.steps - step) / (self.steps - self.decay_from))
 
 
 class GlanceBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
@@ -59,6 +81,10 @@ class GlanceBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __init__(self, pictures: Sequence[Picture], recipe: GlanceRecipe) -> None:
         self.pictures = pictures
         self.recipe = recipe
+        has_faces = np.array([picture.faces is not None for picture in pictures])
+        share = np.where(has_faces, recipe.late_faces / max(1, has_faces.sum()), 0)
+        share += np.where(has_faces, 0, (1 - recipe.late_faces) / max(1, (~has_faces).sum()))
+        self._late_shares = share / share.sum()
 
     def __len__(self) -> int:
         return self.recipe.steps
@@ -66,9 +92,11 @@ class GlanceBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.recipe.seed, step])
         height, width = SIZES[rng.choice(len(SIZES), p=(0.6, 0.25, 0.15))]
-        if step < self.recipe.small_until * self.recipe.steps:
+        if step < self.recipe.decay_from:
             height, width = (round(side * self.recipe.small_scale / 16) * 16 for side in (height, width))
-        chosen = rng.integers(len(self.pictures), size=self.recipe.batch)
+        late = step >= self.recipe.decay_from
+        shares = self._late_shares if late else None
+        chosen = rng.choice(len(self.pictures), size=self.recipe.batch, p=shares)
         samples = [sample(self.pictures[i], rng, height, width) for i in chosen]
         return {key: torch.from_numpy(np.stack([s[key] for s in samples])) for key in samples[0]}
 
@@ -76,7 +104,7 @@ class GlanceBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
 def sample(picture: Picture, rng: np.random.Generator, height: int, width: int) -> dict[str, NDArray]:
     """One augmented training example from a picture."""
     source_height, source_width = picture.image.shape[:2]
-    zoom = (0.6, 5.0) if picture.faces is not None and rng.random() < 0.4 else (0.75, 2.2)
+    zoom = (0.6, 5.0) if picture.faces is not None and rng.random() < 0.5 else (0.75, 2.2)
     view = random_view(rng, source_height, source_width, height, width, zoom=zoom)
     return example(picture, view, rng)
 
@@ -165,9 +193,7 @@ def train_glance(
         network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
     )
     optimiser = torch.optim.AdamW(_decayed(network, recipe.weight_decay), lr=recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, recipe.steps, pct_start=recipe.warmup / recipe.steps
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, recipe.relative_rate)
     first = _resume(keep, network, average, optimiser, schedule)
     started, running = time.monotonic(), 0.0
     for step, batch in _batches(GlanceBatch(pictures, recipe), first):
@@ -176,7 +202,8 @@ def train_glance(
         saliency = losses.map_loss(outputs.saliency, batch["density"], batch["fixations"])
         centres = losses.face_centre_loss(outputs.face_centres, batch["centres"], batch["valid"])
         boxes = losses.face_box_loss(outputs.face_boxes, batch["boxes"], batch["mask"])
-        loss = saliency + recipe.face_weight * centres + recipe.box_weight * boxes
+        face_weight, box_weight = recipe.weights_of_faces(step)
+        loss = saliency + face_weight * centres + box_weight * boxes
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
