@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -15,6 +16,24 @@ from gasp.networks.variants import VARIANTS, Variant
 _LATENT = 32
 """Channels per modality behind a GASP encoder."""
 
+_LANDMARKS = {
+    "dave": "combinedEmbedding.weight",
+    "stavis": "score_dsn.0.side_prep.weight",
+    "tased": "convtsp1.0.weight",
+    "unisal": "coarse_gaussians_dhf1k",
+    "vinet": "decoder.convtsp1.0.weight",
+    "avinet": "visual_model.decoder.convtsp1.0.weight",
+    "gaze360": "base_model.fc1.weight",
+    "videogaze": "cone_pathway.linear1.weight",
+    "esr9": "branches.0.conv1.weight",
+} | dict.fromkeys(VARIANTS, "saliency_out.weight")
+"""An entry without which a checkpoint cannot be the network's; saves making networks in vain."""
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name fits one of the patterns (``*`` stands for anything)."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
 
 def identify(tensors: Mapping[str, Tensor]) -> str | None:
     """A call that makes the fitting network, such as ``create_model('...', modalities=4)``; None if unknown.
@@ -23,6 +42,8 @@ def identify(tensors: Mapping[str, Tensor]) -> str | None:
     checked against the names and shapes of a network made without memory.
     """
     for name in list_models():
+        if _LANDMARKS.get(name) not in tensors:
+            continue
         for options in _guesses(name, tensors):
             if _fits(name, options, tensors):
                 text = "".join(f", {key}={value!r}" for key, value in options.items())
@@ -80,8 +101,9 @@ def _fits(name: str, options: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
         with torch.device("meta"):
             model: nn.Module = create_model(name, **options)
         wanted = model.state_dict()
-        names = {key for key in tensors if not key.endswith("num_batches_tracked")}
-        return names <= wanted.keys() and all(
+        unused = getattr(model, "unused_entries", ())
+        extra = {key for key in tensors if key not in wanted and not matches(key, unused)}
+        return not extra and all(
             key in tensors and tensors[key].shape == value.shape
             for key, value in wanted.items()
             if not key.endswith("num_batches_tracked")

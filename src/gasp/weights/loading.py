@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from gasp.errors import WeightsError
 from gasp.weights.checkpoints import Member, State, find_checkpoints
-from gasp.weights.identify import identify
+from gasp.weights.identify import identify, matches
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -107,9 +106,9 @@ def _fit(model: nn.Module, state: State) -> tuple[dict[str, Tensor], dict[str, l
     wanted = model.state_dict()
     unused = tuple(getattr(model, "unused_entries", ()))
     found = _without_prefixes(state, wanted)
-    found = {name: t for name, t in found.items() if name in wanted or not _matches(name, unused)}
+    found = {name: t for name, t in found.items() if name in wanted or not matches(name, unused)}
     for name, tensor in wanted.items():
-        if name not in found and (name.endswith(_COUNTER) or _matches(name, unused)):
+        if name not in found and (name.endswith(_COUNTER) or matches(name, unused)):
             found[name] = tensor
     problems = {
         "missing": [name for name in wanted if name not in found],
@@ -154,10 +153,6 @@ def _shared_prefix(names: Iterable[str]) -> str:
     """The first dotted part of all names when it is the same one and never the whole name, else ""."""
     parts = {name.split(".")[0] if "." in name else "" for name in names}
     return parts.pop() if len(parts) == 1 else ""
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _same_shape(found: Tensor, wanted: Tensor) -> bool:
