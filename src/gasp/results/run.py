@@ -1,0 +1,94 @@
+"""One source in, one folder of results out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gasp.config.settings import PredictSettings
+from gasp.pipeline.pipeline import Networks, Pipeline
+from gasp.pipeline.predict import predict_source, step_of
+from gasp.results.outputs import Outputs
+from gasp.results.sinks import ResultWriter
+from gasp.video import VideoSource
+from gasp.weights import describe, packaged
+
+CUE_STATEMENTS = {
+    "captured": "the frame itself",
+    "glance": "where people look in the still picture (network trained on recorded fixations)",
+    "faces": "where faces are, stronger for certain and large ones",
+    "speaking": "who speaks: lively mouths while a voice is heard",
+    "motion": "what moves against the camera's own movement",
+}
+"""One line per modality for the report."""
+
+WEIGHTS = ("glance", "fusion")
+
+Report = Callable[[int, int | None], None]
+"""Called with the frames done and the frames expected in all (None when unknown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run went. ``done`` frames are in ``folder``; ``unchanged`` tells that they were there already."""
+
+    source: str
+    folder: Path
+    done: int
+    skipped: int
+    events: dict[str, int]
+    unchanged: bool
+
+    def plain(self) -> dict[str, Any]:
+        """The summary for JSON."""
+        return {
+            "source": self.source,
+            "folder": str(self.folder),
+            "frames": self.done,
+            "skipped": self.skipped,
+            "events": self.events,
+            "unchanged": self.unchanged,
+        }
+
+
+def run_source(
+    source: VideoSource,
+    out_dir: Path,
+    settings: PredictSettings,
+    outputs: Outputs,
+    *,
+    networks: Networks,
+    name: str | None = None,
+    overwrite: bool = False,
+    report: Report = lambda done, expected: None,
+) -> RunSummary:
+    """Predicts an open source and writes ``out_dir/<name>/``; goes on where an earlier run was interrupted.
+
+    Raises :class:`gasp.errors.GaspError`; results up to then are kept and named as partial, as they are on
+    KeyboardInterrupt.
+    """
+    weights = [{"name": weight, **describe(packaged(weight))} for weight in WEIGHTS]
+    writer = ResultWriter(
+        out_dir,
+        source,
+        settings.model_dump(mode="json"),
+        outputs=outputs,
+        weights=weights,
+        cues={cue: CUE_STATEMENTS[cue] for cue in settings.cues},
+        overwrite=overwrite,
+        name=name,
+    )
+    expected = None if source.frame_count is None else -(-source.frame_count // settings.every)
+    with writer:
+        if not writer.complete:
+            pipeline = Pipeline(settings, networks, step=step_of(source, settings))
+            writer.events = pipeline.events
+            for prediction in predict_source(source, pipeline, start_index=writer.start_index):
+                writer.write(prediction)
+                report(writer.frames_done, expected)
+    label = str(source.path or source.name)
+    return RunSummary(
+        label, writer.folder, writer.frames_done, source.skipped, dict(writer.events), writer.complete
+    )
