@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -89,6 +90,7 @@ def read_sound(
 ) -> Sound | None:
     """Read the sound of a file as mono float32 at ``rate`` samples per second.
 
+    Channels are averaged (after the usual mix to stereo where there are more than two).
     ``start`` and ``end`` (seconds on the frames' clock) limit what is read; the result then lies within them.
     Gaps in the sound are silence; a stretch that cannot be decoded is a gap, logged once with a count.
     Returns None when there is no sound that can be decoded. Raises :class:`InputError` for unreadable files.
@@ -231,7 +233,7 @@ class _SoundDecoder:
         self._container = container
         self._stream = stream
         self._rate = rate
-        self._layout = "mono" if channels == 1 else "stereo"
+        self._channels = channels
         self._origin = clock_origin(container)
         self._latest = _latest_time(container)
         self._resampler: AudioResampler | None = None
@@ -272,10 +274,7 @@ class _SoundDecoder:
         begin = self._begin(frame)
         if begin != self._expected:
             yield from self._drain()
-            place = round(begin * self._rate)
-            behind = 0 if self._expected is None else self._position - place
-            self._surplus = max(0, behind)
-            self._position = place + self._surplus
+            yield from self._start(frame, begin)
         self._expected = begin + frame.samples / frame.sample_rate
         try:
             pieces = self._resample(frame)
@@ -283,6 +282,24 @@ class _SoundDecoder:
             yield from self._drain()
             pieces = self._resample(frame)
         yield from self._advance(pieces)
+
+    def _start(self, frame: AudioFrame, begin: float) -> Chunks:
+        """Begin a stretch of sound at a time that both rates share, with a little silence up to ``begin``.
+
+        That way resampling does not depend on where decoding began.
+        """
+        period = frame.sample_rate // math.gcd(frame.sample_rate, self._rate)
+        first = round(begin * frame.sample_rate)
+        lead = first % period
+        place = (first - lead) * self._rate // frame.sample_rate
+        self._surplus = 0 if self._expected is None else max(0, self._position - place)
+        self._position = place + self._surplus
+        if lead:
+            silence = AudioFrame(frame.format.name, frame.layout.name, lead)
+            for plane in silence.planes:
+                plane.update(bytes(plane.buffer_size))
+            silence.sample_rate, silence.time_base = frame.sample_rate, frame.time_base
+            yield from self._advance(self._resample(silence))
 
     def _begin(self, frame: AudioFrame) -> float:
         """When a decoded frame begins: where the one before ended, unless its stamp says otherwise.
@@ -300,7 +317,8 @@ class _SoundDecoder:
 
     def _resample(self, frame: AudioFrame) -> list[AudioFrame]:
         if self._resampler is None:
-            self._resampler = AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
+            layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
+            self._resampler = AudioResampler(format="fltp", layout=layout, rate=self._rate)
         return self._resampler.resample(frame)
 
     def _drain(self) -> Chunks:
@@ -311,13 +329,18 @@ class _SoundDecoder:
 
     def _advance(self, pieces: list[AudioFrame]) -> Chunks:
         for piece in pieces:
-            samples = np.asarray(piece.to_ndarray(), np.float32)
+            samples = self._mixed(np.asarray(piece.to_ndarray(), np.float32))
             dropped = min(self._surplus, samples.shape[1])
             self._surplus -= dropped
             samples = samples[:, dropped:]
             if samples.shape[1]:
                 yield self._position, samples
                 self._position += samples.shape[1]
+
+    def _mixed(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._channels == 1:
+            return samples.mean(0, keepdims=True)
+        return np.broadcast_to(samples, (self._channels, samples.shape[1]))
 
 
 def _latest_time(container: InputContainer) -> float:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -117,8 +117,8 @@ class VideoFile(VideoSource):
             self.skipped = run.damaged
             yield picture
         self.skipped = run.damaged
-        if run.decoded < self._header_count:
-            self.skipped += _beyond_the_end(self.path)
+        if run.decoded < self._header_count and _is_cut_short(self.path):
+            self.skipped = max(self.skipped, self._header_count - run.decoded)
         if self.skipped:
             _log.warning("%s: %d damaged or missing pictures were left out.", self.path, self.skipped)
         if run.rescaled:
@@ -259,10 +259,10 @@ def _pixels(frame: VideoFrame, channels: int) -> NDArray[np.uint8]:
 
 def _upright(pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
     """Apply the display matrix, rounded to quarter turns and mirrorings (ISO 14496-12, 8.3.2)."""
-    try:
-        matrix = np.frombuffer(memoryview(frame.side_data[SideData.DISPLAYMATRIX]), np.int32)
-    except KeyError:
+    side_data: Any = frame.side_data
+    if "DISPLAYMATRIX" not in {entry.type.name for entry in side_data}:
         return pixels
+    matrix = np.frombuffer(side_data["DISPLAYMATRIX"], np.int32)
     # The stored point (x, y) is shown at (a x + c y, b x + d y).
     a, b, c, d = (int(matrix[place]) for place in (0, 1, 3, 4))
     if abs(a) + abs(d) < abs(b) + abs(c):
@@ -298,9 +298,8 @@ def _find_place(path: Path, index: int) -> _Place | None:
     return _Place(pts, max(key for key in keys if key <= pts))
 
 
-def _beyond_the_end(path: Path) -> int:
-    """How many pictures of the file's index lie after its end, because it was cut short."""
+def _is_cut_short(path: Path) -> bool:
+    """Whether the file's index speaks of pictures that lie after its end."""
     size = path.stat().st_size
     with open_container(path) as container:
-        entries = _video_of(container, path).index_entries
-        return sum(entry.pos + entry.size > size for entry in entries)
+        return any(entry.pos + entry.size > size for entry in _video_of(container, path).index_entries)

@@ -159,7 +159,7 @@ class VideoWriter(PictureWriter):
         keep_partial: bool = False,
         start: float = 0.0,
         end: float | None = None,
-        preset: str = "superfast",
+        preset: str = "ultrafast",
         crf: int = 20,
         threads: int = 2,
     ) -> None:
