@@ -38,7 +38,7 @@ _MODALITIES: tuple[Colour, ...] = (
 
 
 def person_colour(track_id: int) -> Colour:
-    """The colour of a person: the same in overlays and reports. ``track_id`` counts from 1; colours repeat."""
+    """The colour of a person, in overlays and reports. ``track_id`` counts from 1; colours repeat."""
     return _PEOPLE[(track_id - 1) % len(_PEOPLE)]
 
 
@@ -59,7 +59,7 @@ def ink_on(colour: Colour) -> Colour:
 
 
 def heat_colours() -> NDArray[np.uint8]:
-    """The heat map's colours for values 0..255, RGB uint8 (256, 3): matplotlib's "inferno", even in lightness."""
+    """The heat map's colours for values 0..255, RGB uint8 (256, 3): "inferno", even in lightness."""
     ramp = np.arange(256, dtype=np.uint8)[:, None]
     bgr = cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO)
     return np.ascontiguousarray(bgr[:, 0, ::-1])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.faces.face import Box
-from gasp.pipeline.prediction import Focus, Prediction
+from gasp.pipeline.prediction import Prediction
 from gasp.visualize.colours import heat_colours
-from gasp.visualize.overlay import OverlayStyle, draw_overlay
+from gasp.visualize.overlay import OverlayStyle, draw_overlay, shrink_prediction
 from gasp.visualize.shapes import Picture, draw_text, fit_text
 
 _WIDEST, _HIGHEST = 1920, 1080
@@ -24,7 +22,7 @@ _SAME_AS_SOURCE = "captured"
 
 
 class GridLayout(NamedTuple):
-    """How cells lie: columns and rows of pictures of ``cell_width`` x ``cell_height``, a caption above each."""
+    """How cells lie: pictures of ``cell_width`` x ``cell_height`` in columns and rows, a caption above each."""
 
     columns: int
     rows: int
@@ -61,10 +59,10 @@ def draw_grid(prediction: Prediction, style: OverlayStyle | None = None) -> Pict
     names = [name for name in prediction.cues if name != _SAME_AS_SOURCE]
     layout = grid_layout(image.shape[1], image.shape[0], len(names) + 2)
     size = (layout.cell_width, layout.cell_height)
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    cells = [("source", small)]
+    shrunk = shrink_prediction(prediction, *size)
+    cells = [("source", shrunk.image)]
     cells += [(name, _coloured(prediction.cues[name], size)) for name in names]
-    cells += [("prediction", _small_overlay(prediction, small, style))]
+    cells += [("prediction", draw_overlay(shrunk, style))]
     canvas = np.full((layout.height, layout.width, 3), _PAPER, np.uint8)
     for place, (caption, cell) in enumerate(cells):
         row, column = divmod(place, layout.columns)
@@ -80,26 +78,8 @@ def draw_grid(prediction: Prediction, style: OverlayStyle | None = None) -> Pict
 
 def _coloured(cue: NDArray[np.uint8], size: tuple[int, int]) -> Picture:
     if cue.ndim == 2:
-        cue = cv2.LUT(cv2.merge([cue] * 3), _HEAT)
+        cue = np.asarray(cv2.LUT(cv2.merge([cue] * 3), _HEAT), np.uint8)
     return np.asarray(cv2.resize(cue, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _small_overlay(prediction: Prediction, small: Picture, style: OverlayStyle | None) -> Picture:
-    """The overlay drawn at the size of a cell, so that lines and letters stay crisp."""
-    across = small.shape[1] / prediction.image.shape[1]
-    down = small.shape[0] / prediction.image.shape[0]
-    faces = [
-        replace(
-            face, box=Box(face.box.x1 * across, face.box.y1 * down, face.box.x2 * across, face.box.y2 * down)
-        )
-        for face in prediction.faces
-    ]
-    focus = Focus(
-        (prediction.focus.x + 0.5) * across - 0.5,
-        (prediction.focus.y + 0.5) * down - 0.5,
-        prediction.focus.value,
-    )
-    return draw_overlay(replace(prediction, image=small, faces=faces, focus=focus), style)
 
 
 def _with_columns(width: int, height: int, cells: int, columns: int) -> GridLayout:

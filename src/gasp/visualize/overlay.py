@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.faces.face import Face
+from gasp.faces.face import Box, Face
 from gasp.pipeline.prediction import Focus, Prediction
 from gasp.visualize.colours import heat_colours, ink_on, modality_colour, person_colour
 from gasp.visualize.shapes import (
@@ -32,7 +32,7 @@ class OverlayStyle:
     """What is drawn, and how strongly.
 
     ``alpha``: opacity of the heat map where saliency is 1 (0..1). ``faces``: boxes with the person's number.
-    ``focus``: a ring around the most salient point. ``gates``: bars in the lower left corner, where there are gates.
+    ``focus``: a ring around the most salient point. ``gates``: bars in the lower left corner.
     """
 
     alpha: float = 0.56
@@ -61,16 +61,37 @@ def draw_overlay(prediction: Prediction, style: OverlayStyle | None = None) -> P
     return picture
 
 
+def shrink_prediction(prediction: Prediction, width: int, height: int | None = None) -> Prediction:
+    """The same prediction for a picture of another size, so that what is drawn on it stays crisp.
+
+    Without ``height`` the picture keeps its shape and is never enlarged.
+    """
+    rows, columns = prediction.image.shape[:2]
+    if height is None:
+        width = min(width, columns)
+        height = max(1, round(rows * width / columns))
+    across, down = width / columns, height / rows
+    faces = [
+        replace(
+            face, box=Box(*(side * scale for side, scale in zip(face.box, (across, down) * 2, strict=True)))
+        )
+        for face in prediction.faces
+    ]
+    focus = Focus(prediction.focus.x * across, prediction.focus.y * down, prediction.focus.value)
+    image = cv2.resize(prediction.image, (width, height), interpolation=cv2.INTER_AREA)
+    return replace(prediction, image=np.asarray(image, np.uint8), faces=faces, focus=focus)
+
+
 def blend_heat(image: Picture, saliency: NDArray[np.float32], alpha: float = 0.56) -> Picture:
     """Lay a saliency map (h, w) in 0..1 over an RGB picture (H, W, 3): a new picture.
 
-    Opacity rises with saliency, from nothing below 0.04 to ``alpha`` at 1, so that the picture stays readable.
+    Opacity rises with saliency, from nothing below 0.04 to ``alpha`` at 1: the picture stays readable.
     """
     height, width = image.shape[:2]
     shrink = max(1.0, width / _HEAT_COLUMNS)
     size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     smooth = cv2.resize(saliency, size, interpolation=cv2.INTER_CUBIC)
-    levels = cv2.convertScaleAbs(cv2.max(smooth, 0.0), alpha=255)
+    levels = cv2.convertScaleAbs(np.maximum(smooth, 0), alpha=255)
     colour, rest = _heat_tables(alpha)
     levels = cv2.merge([levels, levels, levels])
     # picture * (1 - opacity) + colour * opacity, both factors looked up in the small map.
@@ -161,9 +182,8 @@ def _draw_gates(picture: Picture, gates: dict[str, float], unit: float) -> None:
         draw_text(picture, name, left + pad, middle, size, _WHITE)
         start, half = left + 2 * pad + names, max(1, round(0.28 * size))
         filled = round(bar * float(np.clip(value, 0, 1)))
-        cv2.rectangle(
-            picture, (start, middle - half), (start + bar - 1, middle + half), (70, 70, 76), cv2.FILLED
-        )
+        end = (start + bar - 1, middle + half)
+        cv2.rectangle(picture, (start, middle - half), end, (70, 70, 76), cv2.FILLED)
         if filled:
             end = (start + filled - 1, middle + half)
             cv2.rectangle(picture, (start, middle - half), end, modality_colour(place), cv2.FILLED)

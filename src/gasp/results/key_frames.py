@@ -1,0 +1,100 @@
+"""Which frames show best what happens: the beginning, new scenes, and changes of attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gasp.pipeline.prediction import Prediction
+
+_PICTURE = (16, 9)
+_MAP = (16, 12)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFrame:
+    """A frame worth showing. ``change``: how much it differs from the key frame before, 0..2."""
+
+    frame: int
+    time: float
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A frame in small: grey picture and map, both with plain numbers, so that it can be stored as JSON.
+
+    ``picture``: 9 x 16 grey levels in 0..1. ``attention``: 12 x 16 cells with sum 1. Both row by row.
+    """
+
+    time: float
+    picture: list[float]
+    attention: list[float]
+
+
+def signature_of(prediction: Prediction) -> Signature:
+    """The frame in small."""
+    small = cv2.resize(prediction.image, _PICTURE, interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float64) / 255
+    cells = cv2.resize(prediction.saliency, _MAP, interpolation=cv2.INTER_AREA).astype(np.float64)
+    # Squared, because people's eyes go to the peaks, not to what lies around them.
+    weights = cells**2 + 1e-9
+    weights /= weights.sum()
+    return Signature(prediction.time, _plain(grey), _plain(weights))
+
+
+class KeyFrameFinder:
+    """Looks at frame after frame and says which ones differ enough from the latest that was chosen.
+
+    The change is the sum of the difference of pictures (mean absolute difference of grey levels, times 4,
+    at most 1) and of attention (total variation distance of the maps, 0..1). Key frames are at least
+    ``shortest`` seconds apart and change by at least ``threshold``.
+    """
+
+    def __init__(
+        self, latest: Signature | None = None, *, threshold: float = 0.5, shortest: float = 0.8
+    ) -> None:
+        self.latest = latest
+        self._threshold = threshold
+        self._shortest = shortest
+
+    def look(self, prediction: Prediction) -> KeyFrame | None:
+        """The frame as a key frame, or None where it tells nothing new. The first one is a key frame."""
+        if self.latest is not None and prediction.time - self.latest.time < self._shortest:
+            return None
+        current = signature_of(prediction)
+        change = 2.0 if self.latest is None else _change(self.latest, current)
+        if change < self._threshold:
+            return None
+        self.latest = current
+        return KeyFrame(prediction.index, prediction.time, round(change, 3))
+
+
+def choose(candidates: Sequence[KeyFrame], most: int) -> list[KeyFrame]:
+    """At most ``most`` of the candidates, in order of time: the greatest changes, spread over the whole time."""
+    if len(candidates) <= most:
+        return sorted(candidates, key=lambda key: key.frame)
+    first, last = (edge(key.time for key in candidates) for edge in (min, max))
+    span = max(last - first, 1e-9)
+    best: dict[int, KeyFrame] = {}
+    for key in candidates:
+        part = min(most - 1, int((key.time - first) / span * most))
+        if part not in best or key.change > best[part].change:
+            best[part] = key
+    chosen = set(best.values())
+    rest = sorted(set(candidates) - chosen, key=lambda key: -key.change)
+    return sorted(chosen | set(rest[: most - len(chosen)]), key=lambda key: key.frame)
+
+
+def _change(before: Signature, after: Signature) -> float:
+    scene = 4 * float(np.abs(np.subtract(before.picture, after.picture)).mean())
+    attention = 0.5 * float(np.abs(np.subtract(before.attention, after.attention)).sum())
+    return min(1.0, scene) + attention
+
+
+def _plain(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 5) for value in values.ravel()]

@@ -1,0 +1,118 @@
+"""What is kept of a prediction when the pictures are gone: numbers for tables and the report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gasp.faces.face import Box
+from gasp.pipeline.prediction import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    """One face in one frame.
+
+    ``box``: x1, y1, x2, y2 in source pixels. ``attention``: share (0..1) of the map's mass within the box.
+    ``found``: what cues say of the face, e.g. ``gaze_yaw`` in degrees.
+    """
+
+    track_id: int
+    box: tuple[float, float, float, float]
+    score: float
+    attention: float
+    found: dict[str, float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One frame in numbers.
+
+    ``frame`` counts from 0, ``time`` is in seconds, ``focus_x`` and ``focus_y`` in source pixels, ``focus_value``
+    the map's value there. ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty without gates.
+    """
+
+    frame: int
+    time: float
+    focus_x: float
+    focus_y: float
+    focus_value: float
+    entropy: float
+    gates: dict[str, float]
+    people: list[PersonRecord]
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> FrameRecord:
+        """The record of a line written by :meth:`to_json`."""
+        values: dict[str, Any] = json.loads(line)
+        people = [PersonRecord(**{**person, "box": tuple(person["box"])}) for person in values.pop("people")]
+        return cls(**values, people=people)
+
+
+def record_of(prediction: Prediction) -> FrameRecord:
+    """The numbers of a prediction, rounded to the digits that mean something."""
+    density = as_density(prediction.saliency)
+    height, width = prediction.image.shape[:2]
+    focus = prediction.focus
+    return FrameRecord(
+        frame=prediction.index,
+        time=round(prediction.time, 4),
+        focus_x=round(focus.x, 1),
+        focus_y=round(focus.y, 1),
+        focus_value=round(focus.value, 4),
+        entropy=round(entropy_of(density), 4),
+        gates={name: round(gate, 4) for name, gate in (prediction.gates or {}).items()},
+        people=[
+            PersonRecord(
+                track_id=face.track_id,
+                box=tuple(round(float(side), 1) for side in face.box),  # type: ignore[arg-type]
+                score=round(face.score, 4),
+                attention=round(mass_within(density, face.box, height, width), 4),
+                found={key: _rounded(value) for key, value in face.found.items()},
+            )
+            for face in prediction.faces
+        ],
+    )
+
+
+def as_density(saliency: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The map scaled to sum 1; uniform where it is zero everywhere (a constant map before its scaling)."""
+    total = float(saliency.sum(dtype=np.float64))
+    if total <= 0:
+        return np.full(saliency.shape, 1 / saliency.size)
+    return saliency.astype(np.float64) / total
+
+
+def entropy_of(density: NDArray[np.float64]) -> float:
+    """Shannon entropy in bits of a map (h, w) with sum 1: from 0 (one cell) to log2(h * w) (uniform)."""
+    positive = density[density > 0]
+    return max(0.0, float(-(positive * np.log2(positive)).sum()))
+
+
+def mass_within(density: NDArray[np.float64], box: Box, height: int, width: int) -> float:
+    """Share of the mass of ``density`` (h, w), sum 1, within ``box`` in pixels of a ``height`` x ``width`` picture.
+
+    Cells that the box covers in part count in part.
+    """
+    rows, columns = density.shape
+    across = _coverage(box.x1 * columns / width, box.x2 * columns / width, columns)
+    down = _coverage(box.y1 * rows / height, box.y2 * rows / height, rows)
+    return min(1.0, float(down @ density @ across))
+
+
+def _coverage(start: float, end: float, cells: int) -> NDArray[np.float64]:
+    """How much of each of ``cells`` unit intervals lies between ``start`` and ``end``."""
+    left = np.arange(cells)
+    return np.clip(np.minimum(left + 1, end) - np.maximum(left, start), 0, 1)
+
+
+def _rounded(value: float | str) -> float | str:
+    return value if isinstance(value, str) else round(float(value), 4)

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from gasp.errors import InputError, OutputError
+from gasp.pipeline.prediction import Prediction
+from gasp.results import sinks
+from gasp.results.outputs import Outputs
+from gasp.results.sinks import ResultWriter
+from gasp.video import VideoSource, open_source
+
+Predictions = Callable[..., Iterator[Prediction]]
+FRAMES = 40
+SETTINGS: dict[str, Any] = {"every": 1, "cues": ["captured", "faces"], "batch": 8}
+ALL = Outputs(overlay=True, grid=True, maps="png", map_size=(36, 24))
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sinks, "_SEGMENT_FRAMES", 10)
+    monkeypatch.setattr(sinks, "WARM_UP", 5)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run(out: Path, source: VideoSource, predictions: Predictions, **options: Any) -> ResultWriter:
+    with ResultWriter(out, source, SETTINGS, **{"outputs": ALL, **options}) as results:
+        if not results.complete:
+            for prediction in predictions(results.start_index):
+                results.write(prediction)
+    return results
+
+
+def interrupt(out: Path, source: VideoSource, predictions: Predictions, after: int, **options: Any) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ResultWriter(out, source, SETTINGS, **{"outputs": ALL, **options}) as results,
+    ):
+        for prediction in predictions(results.start_index):
+            if prediction.index == after:
+                raise KeyboardInterrupt
+            results.write(prediction)
+
+
+def test_leaves_what_the_contract_says(tmp_path: Path, source: VideoSource, predictions: Predictions) -> None:
+    weights = [{"file": "glance.safetensors", "sha256": "00ff", "licence": "MIT"}]
+    run(tmp_path, source, predictions, weights=weights)
+    folder = tmp_path / "talk"
+    assert sorted(item.name for item in folder.iterdir()) == [
+        *("frames.csv", "grid.mp4", "maps", "overlay.mp4", "people.csv", "report.html", "run.json")
+    ]
+    header = (folder / "frames.csv").read_text().splitlines()[0]
+    expected = "frame,time,focus_x,focus_y,focus_value,entropy,gate_captured,gate_faces,faces"
+    assert header == expected
+    frames = read_table(folder / "frames.csv")
+    assert [int(row["frame"]) for row in frames] == list(range(FRAMES))
+    assert frames[0]["faces"] == "2"
+    header = (folder / "people.csv").read_text().splitlines()[0]
+    assert header == "frame,time,track_id,x1,y1,x2,y2,score,attention,speaking"
+    assert len(read_table(folder / "people.csv")) == 2 * FRAMES
+    maps = sorted(item.name for item in (folder / "maps").iterdir())
+    assert maps == [f"{i + 1:06d}.png" for i in range(FRAMES)]
+    assert cv2.imread(str(folder / "maps" / maps[0]), cv2.IMREAD_UNCHANGED).shape == (24, 36)
+    manifest = json.loads((folder / "run.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["frames"] == {"done": FRAMES, "skipped": 0, "failed": 0}
+    assert manifest["weights"] == weights
+    assert len(manifest["input"]["sha256"]) == 64
+    assert manifest["versions"]["python"]
+    assert {*manifest["files"], "run.json"} == {item.name for item in folder.iterdir()}
+
+
+def test_overlay_keeps_size_times_and_sound(
+    tmp_path: Path, source: VideoSource, predictions: Predictions
+) -> None:
+    run(tmp_path, source, predictions)
+    with open_source(tmp_path / "talk" / "overlay.mp4") as overlay:
+        assert (overlay.width, overlay.height, overlay.has_sound) == (96, 64, True)
+        times = [frame.time for frame in overlay]
+    np.testing.assert_allclose(times, [frame.time for frame in source], atol=1e-4)
+
+
+def test_second_call_does_nothing(tmp_path: Path, source: VideoSource, predictions: Predictions) -> None:
+    run(tmp_path, source, predictions)
+    before = {item.name: item.stat().st_mtime_ns for item in (tmp_path / "talk").iterdir()}
+    again = run(tmp_path, source, predictions)
+    assert again.complete
+    assert {item.name: item.stat().st_mtime_ns for item in (tmp_path / "talk").iterdir()} == before
+
+
+@pytest.mark.parametrize("change", ["settings", "outputs", "overwrite", "missing file", "weights"])
+def test_runs_again_when_something_changed(
+    tmp_path: Path, source: VideoSource, predictions: Predictions, change: str
+) -> None:
+    run(tmp_path, source, predictions)
+    folder = tmp_path / "talk"
+    options: dict[str, Any] = {"outputs": ALL}
+    settings = SETTINGS
+    if change == "settings":
+        settings = {**SETTINGS, "seed": 1}
+    elif change == "outputs":
+        options["outputs"] = Outputs(report=False)
+    elif change == "overwrite":
+        options["overwrite"] = True
+    elif change == "weights":
+        options["weights"] = [{"sha256": "1"}]
+    else:
+        (folder / "frames.csv").unlink()
+    with ResultWriter(tmp_path, source, settings, **options) as results:
+        assert not results.complete
+        assert results.start_index == 0
+        for prediction in predictions():
+            results.write(prediction)
+    assert (folder / "grid.mp4").exists() == (change != "outputs")
+    assert (folder / "frames.csv").exists()
+
+
+def test_how_fast_does_not_matter(tmp_path: Path, source: VideoSource, predictions: Predictions) -> None:
+    run(tmp_path, source, predictions)
+    with ResultWriter(tmp_path, source, {**SETTINGS, "batch": 1}, outputs=ALL) as results:
+        assert results.complete
+
+
+@pytest.mark.parametrize("after", [1, 10, 23, 39])
+def test_interrupted_run_is_named_partial_and_resumes_exactly(
+    tmp_path: Path, source: VideoSource, predictions: Predictions, after: int
+) -> None:
+    run(tmp_path / "whole", source, predictions)
+    interrupt(tmp_path, source, predictions, after)
+    folder = tmp_path / "talk"
+    visible = {item.name for item in folder.iterdir()} - {".partial"}
+    assert visible == {
+        *("overlay.partial.mp4", "grid.partial.mp4", "frames.partial.csv", "people.partial.csv"),
+        *("maps.partial", "report.partial.html", "run.json"),
+    }
+    manifest = json.loads((folder / "run.json").read_text())
+    assert (manifest["status"], manifest["frames"]["done"]) == ("partial", after)
+    assert len(read_table(folder / "frames.partial.csv")) == after
+    with open_source(folder / "overlay.partial.mp4") as partial:
+        assert sum(1 for _ in partial) == after
+
+    results = run(tmp_path, source, predictions)
+    assert results.start_index == max(0, after - 5)
+    whole = tmp_path / "whole" / "talk"
+    assert sorted(item.name for item in folder.iterdir()) == sorted(item.name for item in whole.iterdir())
+    for name in ("frames.csv", "people.csv"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+    for one, other in zip(
+        sorted((folder / "maps").iterdir()), sorted((whole / "maps").iterdir()), strict=True
+    ):
+        assert (one.name, one.read_bytes()) == (other.name, other.read_bytes())
+    with open_source(folder / "overlay.mp4") as one, open_source(whole / "overlay.mp4") as other:
+        for frame, expected in zip(one, other, strict=True):
+            assert frame.time == pytest.approx(expected.time, abs=1e-4)
+            # Encoded anew from the interruption on: alike, not equal.
+            assert np.abs(frame.image.astype(int) - expected.image).mean() < 4
+    manifest = json.loads((folder / "run.json").read_text())
+    assert manifest["frames"]["done"] == FRAMES
+    assert manifest["timing"]["resumed"]
+
+
+def test_killed_run_goes_on_from_the_latest_checkpoint(
+    tmp_path: Path, source: VideoSource, predictions: Predictions
+) -> None:
+    results = ResultWriter(tmp_path, source, SETTINGS, outputs=ALL).__enter__()
+    for prediction in predictions():
+        if prediction.index == 25:
+            break
+        results.write(prediction)
+    results._lock.release()  # as the system does when a process dies
+    assert not (tmp_path / "talk" / "run.json").exists()
+    again = run(tmp_path, source, predictions)
+    assert again.start_index == 15
+    assert len(read_table(tmp_path / "talk" / "frames.csv")) == FRAMES
+
+
+def test_people_keep_their_numbers(tmp_path: Path, source: VideoSource, predictions: Predictions) -> None:
+    interrupt(tmp_path, source, predictions, 20)
+    with ResultWriter(tmp_path, source, SETTINGS, outputs=ALL) as results:
+        for prediction in predictions(results.start_index, first_track=7, faces=3):
+            results.write(prediction)
+    ids = [row["track_id"] for row in read_table(tmp_path / "talk" / "people.csv") if int(row["frame"]) >= 20]
+    assert set(ids) == {"1", "2", "3"}
+
+
+def test_older_results_stay_until_the_new_ones_are_complete(
+    tmp_path: Path, source: VideoSource, predictions: Predictions
+) -> None:
+    folder = tmp_path / "talk"
+    run(tmp_path, source, predictions)
+    before = (folder / "run.json").read_bytes()
+    interrupt(tmp_path, source, predictions, 12, weights=[{"sha256": "other"}])
+    assert (folder / "run.json").read_bytes() == before
+    assert json.loads((folder / "run.partial.json").read_text())["status"] == "partial"
+    assert len(read_table(folder / "frames.csv")) == FRAMES
+    run(tmp_path, source, predictions, weights=[{"sha256": "other"}])
+    assert not list(folder.glob("*partial*"))
+
+
+def test_error_before_the_first_frame_leaves_nothing(tmp_path: Path, source: VideoSource) -> None:
+    with pytest.raises(RuntimeError), ResultWriter(tmp_path, source, SETTINGS):
+        raise RuntimeError
+    assert not (tmp_path / "talk" / ".partial").exists()
+
+
+def test_no_prediction_at_all(tmp_path: Path, source: VideoSource) -> None:
+    with pytest.raises(InputError, match="not one picture"), ResultWriter(tmp_path, source, SETTINGS):
+        pass
+
+
+def test_events_and_failures_are_recorded(
+    tmp_path: Path, source: VideoSource, predictions: Predictions
+) -> None:
+    with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, source, SETTINGS) as results:
+        results.events["cue faces failed"] += 2
+        results.failed += 1
+        results.write(next(predictions()))
+        raise KeyboardInterrupt
+    with ResultWriter(tmp_path, source, SETTINGS) as results:
+        results.events["cue faces failed"] += 3
+        for prediction in predictions(results.start_index):
+            results.write(prediction)
+    manifest = json.loads((tmp_path / "talk" / "run.json").read_text())
+    assert manifest["events"] == {"cue faces failed": 5}
+    assert manifest["frames"]["failed"] == 1
+
+
+def test_every_other_frame(tmp_path: Path, source: VideoSource, predictions: Predictions) -> None:
+    settings = {**SETTINGS, "every": 2}
+    with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, source, settings) as results:
+        for prediction in predictions(0, 2):
+            if prediction.index == 18:
+                raise KeyboardInterrupt
+            results.write(prediction)
+    with ResultWriter(tmp_path, source, settings) as results:
+        assert results.start_index == 8
+        for prediction in predictions(results.start_index, 2):
+            results.write(prediction)
+    frames = [int(row["frame"]) for row in read_table(tmp_path / "talk" / "frames.csv")]
+    assert frames == list(range(0, FRAMES, 2))
+
+
+def test_pictures_in_memory_never_count_as_unchanged(tmp_path: Path, predictions: Predictions) -> None:
+    pictures = np.zeros((3, 16, 16, 3), np.uint8)
+    for _ in range(2):
+        with open_source(pictures) as memory, ResultWriter(tmp_path, memory, SETTINGS) as results:
+            assert not results.complete
+            for prediction in predictions():
+                if prediction.index < 3:
+                    results.write(prediction)
+    assert len(read_table(tmp_path / "frames" / "frames.csv")) == 3
+
+
+def test_frame_of_another_size_is_refused_and_the_rest_is_kept(
+    tmp_path: Path, source: VideoSource, predictions: Predictions
+) -> None:
+    with pytest.raises(ValueError, match="decoder"), ResultWriter(tmp_path, source, SETTINGS) as results:
+        for prediction in predictions():
+            if prediction.index == 4:
+                raise ValueError("decoder")
+            results.write(prediction)
+    assert len(read_table(tmp_path / "talk" / "frames.partial.csv")) == 4
+
+
+def test_a_file_in_the_way(tmp_path: Path, source: VideoSource) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="out"), ResultWriter(tmp_path / "out", source, SETTINGS):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_unwritable_folder(tmp_path: Path, source: VideoSource) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="ermission"), ResultWriter(tmp_path, source, SETTINGS):
+        pass
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path, source: VideoSource) -> None:
+    work = tmp_path / "talk" / ".partial"
+    work.mkdir(parents=True)
+    with FileLock(str(work / "lock")), pytest.raises(OutputError, match="another run"):
+        ResultWriter(tmp_path, source, SETTINGS).__enter__()
+
+
+def test_damaged_work_folder_is_not_trusted(
+    tmp_path: Path, source: VideoSource, predictions: Predictions
+) -> None:
+    interrupt(tmp_path, source, predictions, 23)
+    segments = sorted((tmp_path / "talk" / ".partial" / "segments").iterdir())
+    (segments[1] / "segment.json").write_text("{")
+    results = run(tmp_path, source, predictions)
+    assert results.start_index == 5
+    assert len(read_table(tmp_path / "talk" / "frames.csv")) == FRAMES
