@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers import synthetic
 
@@ -44,6 +45,22 @@ class Case:
         for entry, index, value in weights.get("set", []):
             state[entry].view(-1)[index] = value
         return state
+
+    def load_into(self, model: nn.Module) -> nn.Module:
+        """Load the checkpoint, strictly and in the published order; old files lack batch counters."""
+        prefix = self.about.get("layout", {}).get("prefix", "")
+        unused = getattr(model, "unused_entries", ())
+        state = {
+            name.removeprefix(prefix): value
+            for name, value in self.state_dict().items()
+            if not any(fnmatchcase(name.removeprefix(prefix), pattern) for pattern in unused)
+        }
+        own = [
+            name for name in model.state_dict() if name in state or not name.endswith("num_batches_tracked")
+        ]
+        assert own == list(state)
+        model.load_state_dict(state)
+        return model
 
     def inputs(self) -> list[Tensor]:
         """The input arrays as tensors, in the order of the case."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gasp.errors import UsageError
+from gasp.networks.blocks.pooling import max_pool3d
 from gasp.networks.blocks.resnet3d import Stem3D, basic_stage
 from gasp.networks.blocks.shapes import require_clip, require_shape
 
@@ -109,7 +110,7 @@ class _Branch(Stem3D):
 
     def forward(self, stem: Tensor) -> Tensor:
         """From the stem (N, 64, T, h, w) to (N, 512, 1, h/16, w/16)."""
-        x = F.max_pool3d(stem, 3, stride=2, padding=1)
+        x = max_pool3d(stem, (3, 3, 3), (2, 2, 2), (1, 1, 1))
         features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return features
 

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from gasp.errors import InputError, UsageError
 from gasp.networks.blocks.batch_statistics import BatchStatistics
+from gasp.networks.blocks.layout import channels_last_on_cpu
+from gasp.networks.blocks.pooling import max_pool3d
 from gasp.networks.blocks.resnet3d import Norm, Stem3D, bottleneck_stage
 from gasp.networks.blocks.shapes import require_clip, require_shape
 from gasp.networks.blocks.soundnet import soundnet_sequence
@@ -85,13 +87,13 @@ class STAViS(Stem3D):
         """Logits of a fixation at each pixel."""
         require_clip(video, self.sample_duration)
         size = video.shape[-2:]
-        x = self.stem(video) if stem is None else stem
-        x, side1 = self.score_dsn[0].attend(x, size)
-        x = self.layer1(F.max_pool3d(x, 3, stride=2, padding=1))
-        x, side2 = self.score_dsn[1].attend(x, size)
+        x = self.stem(channels_last_on_cpu(video)) if stem is None else stem
+        x, side1 = self.score_dsn[0](x, size)
+        x = self.layer1(max_pool3d(x, (3, 3, 3), (2, 2, 2), (1, 1, 1)))
+        x, side2 = self.score_dsn[1](x, size)
         before_attention = self.layer2(x)
-        x, side3 = self.score_dsn[2].attend(before_attention, size)
-        side4 = self.score_dsn[3].side(self.layer3(x), size)
+        x, side3 = self.score_dsn[2](before_attention, size)
+        _, side4 = self.score_dsn[3](self.layer3(x), size)
         sides = [side1, side2, side3, side4]
         if not self.audiovisual:
             return STAViSOutput(self.fuse(torch.cat(sides, 1)))
@@ -137,16 +139,12 @@ class _AttentionModule(nn.Module):
         self.upscale_ = nn.ConvTranspose2d(1, 1, 2 * scale, scale, bias=False)
         self.upscale = nn.ConvTranspose2d(16, 16, 2 * scale, scale, bias=False)
 
-    def attend(self, x: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """(N, C, T, h, w) with attended places raised, and side features (N, 16, *size)."""
         prepared = self.side_prep(x.mean(2))
         scores = self.score_dsn(prepared)
         attention = scores.flatten(1).softmax(1).view_as(scores)
         return x * (1 + attention).unsqueeze(2), _crop_centre(self.upscale(prepared), size)
-
-    def side(self, x: Tensor, size: torch.Size) -> Tensor:
-        """The side features alone."""
-        return _crop_centre(self.upscale(self.side_prep(x.mean(2))), size)
 
 
 class _AudioFusion(nn.Module):
@@ -170,7 +168,7 @@ class _AudioFusion(nn.Module):
         return F.interpolate(match, scale_factor=8, mode="bilinear", align_corners=False)
 
 
-def _crop_centre(x: Tensor, size: torch.Size) -> Tensor:
+def _crop_centre(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """The middle of (N, C, h, w); where that is smaller than ``size``, zeros around it."""
     rows, columns = x.shape[-2] - size[0], x.shape[-1] - size[1]
     top, left = rows // 2, columns // 2

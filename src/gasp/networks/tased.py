@@ -75,7 +75,7 @@ def _unpool_like(features: Tensor, x: Tensor, kernel: int) -> Tensor:
     return max_unpool(x, indices.view_as(x), groups.shape[-2:])
 
 
-def max_unpool(values: Tensor, indices: Tensor, size: torch.Size) -> Tensor:
+def max_unpool(values: Tensor, indices: Tensor, size: tuple[int, ...]) -> Tensor:
     """Write (..., h, w) values to zeros (..., *size) at ``indices``, flat positions in a picture of ``size``.
 
     Where pooling windows overlap, neighbours may name one position; then the last in (row, column) order

@@ -5,7 +5,7 @@ Source: Droste, Jiao and Noble, "Unified Image and Video Saliency Modeling", ECC
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,15 +83,15 @@ class UNISAL(nn.Module):
                 f"coarse_gaussians_{domain.lower()}", nn.Parameter(torch.stack([means, log_std], 2))
             )
         self.cnn = MobileNetV2()
-        self.post_cnn = _Named(inv_res=InvertedResidual(1280 + PRIORS, CHANNELS, expansion=1))
-        self.rnn = _Named(cell_list=nn.ModuleList([_GRUCell()]))
+        self.post_cnn = _Wrapped(InvertedResidual(1280 + PRIORS, CHANNELS, expansion=1))
+        self.rnn = _GRU()
         self.post_rnn = _DomainSequential(
             nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False), _DomainNorm(CHANNELS), nn.ReLU6(inplace=True)
         )
         self.skip_2x = _Skip(160, 320, 128)
-        self.upsampling_2 = _Named(inv_res=_DomainInvertedResidual(CHANNELS + 128, 128))
+        self.upsampling_2 = _Wrapped(_DomainInvertedResidual(CHANNELS + 128, 128))
         self.skip_4x = _Skip(64, 128, 64)
-        self.post_upsampling_2 = _Named(inv_res=_DomainInvertedResidual(128 + 64, 64))
+        self.post_upsampling_2 = _Wrapped(_DomainInvertedResidual(128 + 64, 64))
         for domain in DOMAINS:
             self.add_module(f"adaptation_{domain.lower()}", nn.Sequential(nn.Conv2d(64, 1, 1)))
             self.add_module(f"smoothing_{domain.lower()}", nn.Conv2d(1, 1, SMOOTHING, bias=False))
@@ -134,19 +134,20 @@ class UNISAL(nn.Module):
         domain = self._domain(source)
         feat4, feat2, last = self.cnn(frames)
         priors = self._priors(last, domain)
-        coarse = self.post_cnn.inv_res(torch.cat([last, priors], 1))
+        coarse = self.post_cnn(torch.cat([last, priors], 1))
         return FrameFeatures(coarse, self.skip_2x(feat2, domain), self.skip_4x(feat4, domain))
 
     def gate_inputs(self, coarse: Tensor, source: str | None = None) -> Tensor:
         """The frames' share in the GRU's gates: (B, 256, h, w) to (B, 768, h, w)."""
-        return self.rnn.cell_list[0].inputs(coarse, self._domain(source))
+        return self.rnn.cell.inputs(coarse, self._domain(source))
 
     def step(self, gate_inputs: Tensor, hidden: Tensor | None = None, source: str | None = None) -> Tensor:
         """The recurrent state (N, 256, h, w) after one more frame; None is the state before the first."""
         if hidden is None:
             hidden = torch.zeros_like(gate_inputs[:, :CHANNELS])
         require_shape("hidden", hidden, (gate_inputs.shape[0], CHANNELS, *gate_inputs.shape[2:]))
-        return self.rnn.cell_list[0](gate_inputs, hidden, self._domain(source))
+        state: Tensor = self.rnn.cell(gate_inputs, hidden, self._domain(source))
+        return state
 
     def decode(
         self,
@@ -161,8 +162,8 @@ class UNISAL(nn.Module):
         if hidden is not None:
             x = x + self.post_rnn(hidden, domain)
         x = torch.cat([_double(x), features.middle], 1)
-        x = _double(self.upsampling_2.inv_res(x, domain))
-        x = self.post_upsampling_2.inv_res(torch.cat([x, features.fine], 1), domain)
+        x = _double(self.upsampling_2(x, domain))
+        x = self.post_upsampling_2(torch.cat([x, features.fine], 1), domain)
         x = self.get_submodule(f"adaptation_{domain.lower()}")(x)
         weight = self.get_submodule(f"smoothing_{domain.lower()}").weight
         assert isinstance(weight, Tensor)
@@ -205,13 +206,16 @@ def enlarge_and_smooth(x: Tensor, kernel: Tensor, factor: int) -> Tensor:
     return F.pixel_shuffle(F.conv2d(padded, sums), factor)
 
 
-class _Named(nn.Module):
-    """Gives its parts the names of the checkpoint."""
+class _Wrapped(nn.Module):
+    """A module under the name it has in the checkpoint."""
 
-    def __init__(self, **parts: nn.Module) -> None:
+    def __init__(self, inv_res: nn.Module) -> None:
         super().__init__()
-        for name, part in parts.items():
-            self.add_module(name, part)
+        self.inv_res = inv_res
+
+    def forward(self, *inputs: Any) -> Tensor:
+        features: Tensor = self.inv_res(*inputs)
+        return features
 
 
 class _DomainNorm(nn.Module):
@@ -227,8 +231,11 @@ class _DomainNorm(nn.Module):
         return normalised
 
 
-class _DomainSequential(nn.Sequential):
-    """Layers, of which those with a domain are told it."""
+class _DomainSequential(nn.ModuleList):
+    """Layers one after the other, of which those with a domain are told it."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(layers)
 
     def forward(self, x: Tensor, domain: str) -> Tensor:
         for layer in self:
@@ -287,21 +294,37 @@ class _SeparableMap(nn.Module):
         return features
 
 
+class _GRU(nn.Module):
+    """One layer of recurrence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell_list = nn.ModuleList([_GRUCell()])
+
+    @property
+    def cell(self) -> _GRUCell:
+        cell = self.cell_list[0]
+        assert isinstance(cell, _GRUCell)
+        return cell
+
+
 class _GRUCell(nn.Module):
     """Convolutional GRU with weighted, normalised separable maps."""
 
     def __init__(self) -> None:
         super().__init__()
-        for bias in ("b_r", "b_z", "b_h"):
-            self.register_parameter(bias, nn.Parameter(torch.zeros(CHANNELS, 1, 1)))
-        for scale in ("a_r_x", "a_r_h", "a_z_x", "a_z_h", "a_h_x", "a_h_h"):
-            self.register_parameter(scale, nn.Parameter(torch.ones(CHANNELS, 1, 1)))
+        self.b_r, self.b_z, self.b_h = _vector(0), _vector(0), _vector(0)
+        self.a_r_x, self.a_r_h = _vector(1), _vector(1)
+        self.a_z_x, self.a_z_h = _vector(1), _vector(1)
+        self.a_h_x, self.a_h_h = _vector(1), _vector(1)
         # Left over from the published training; part of the checkpoint, without influence.
         self.register_buffer("drop_mask_1", torch.ones(3, CHANNELS))
-        for norm in ("norm_r_x", "norm_r_h", "norm_z_x", "norm_z_h", "norm_out_x", "norm_out_h"):
-            self.add_module(norm, _DomainNorm(CHANNELS))
-        for separable in ("w_r", "u_r", "w_z", "u_z", "w", "u"):
-            self.add_module(separable, _SeparableMap())
+        self.norm_r_x, self.norm_r_h = _DomainNorm(CHANNELS), _DomainNorm(CHANNELS)
+        self.norm_z_x, self.norm_z_h = _DomainNorm(CHANNELS), _DomainNorm(CHANNELS)
+        self.norm_out_x, self.norm_out_h = _DomainNorm(CHANNELS), _DomainNorm(CHANNELS)
+        self.w_r, self.u_r = _SeparableMap(), _SeparableMap()
+        self.w_z, self.u_z = _SeparableMap(), _SeparableMap()
+        self.w, self.u = _SeparableMap(), _SeparableMap()
 
     def inputs(self, x: Tensor, domain: str) -> Tensor:
         """What a frame (B, 256, h, w) adds to the reset gate, update gate and candidate: (B, 768, h, w)."""
@@ -317,6 +340,10 @@ class _GRUCell(nn.Module):
         z = torch.sigmoid(update + self.a_z_h * self.norm_z_h(self.u_z(hidden, domain), domain))
         c = torch.tanh(candidate + r * (self.a_h_h * self.norm_out_h(self.u(hidden, domain), domain)))
         return torch.lerp(hidden, c, z)
+
+
+def _vector(value: float) -> nn.Parameter:
+    return nn.Parameter(torch.full((CHANNELS, 1, 1), float(value)))
 
 
 def _double(x: Tensor) -> Tensor:

@@ -133,5 +133,6 @@ class _Doubling(nn.Module):
     """Bilinear doubling of height and width of (N, C, T, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = F.interpolate(x.flatten(1, 2), scale_factor=2, mode="bilinear", align_corners=False)
-        return frames.unflatten(1, x.shape[1:3])
+        frames = x.transpose(1, 2).flatten(0, 1)
+        frames = F.interpolate(frames, scale_factor=2, mode="bilinear", align_corners=False)
+        return frames.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)

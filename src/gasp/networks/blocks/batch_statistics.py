@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 class BatchStatistics(nn.modules.batchnorm._BatchNorm):
-    """Uses mean and (biased) variance of the input; keeps running statistics but neither uses nor changes them."""
+    """Uses mean and (biased) variance of the input; keeps running ones but neither uses nor changes them."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each channel of ``x`` over everything else."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 # Expansion, channels, blocks, stride of each stage.
@@ -50,6 +51,7 @@ class MobileNetV2(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features (B, 64, H/8, W/8), (B, 160, H/16, W/16) and (B, 1280, H/32, W/32)."""
         kept = []
+        x = x.contiguous(memory_format=torch.channels_last)
         for i, layer in enumerate(self.features):
             x = layer(x)
             if i in _KEPT:

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gasp.networks.blocks.layout import channels_last_on_cpu
+from gasp.networks.blocks.pooling import MaxPool3d, max_pool3d
+
 
 class S3DFeatures(NamedTuple):
     """Activations of clips (N, 3, T, H, W), coarser and coarser.
@@ -29,7 +32,7 @@ class S3D(nn.Module):
         super().__init__()
         self.base1 = nn.Sequential(
             SeparableConv(3, 64, 7, stride=2),
-            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
             PointwiseConv(64, 64),
             SeparableConv(64, 192, 3),
         )
@@ -54,11 +57,28 @@ class S3D(nn.Module):
 
         ``base1`` are the clips' features of the first stage where they are known already.
         """
-        base1 = self.base1(video) if base1 is None else base1
-        base2 = self.base2(F.max_pool3d(base1, (1, 3, 3), (1, 2, 2), (0, 1, 1)))
-        base3 = self.base3(F.max_pool3d(base2, 3, 2, 1))
-        base4 = self.base4(F.max_pool3d(base3, 2))
+        base1 = self.base1(channels_last_on_cpu(video)) if base1 is None else base1
+        base2 = self.base2(max_pool3d(base1, (1, 3, 3), (1, 2, 2), (0, 1, 1)))
+        base3 = self.base3(max_pool3d(base2, (3, 3, 3), (2, 2, 2), (1, 1, 1)))
+        base4 = self.base4(max_pool3d(base3, (2, 2, 2), (2, 2, 2), (0, 0, 0)))
         return S3DFeatures(base1, base2, base3, base4)
+
+    def slide_base1(self, previous: Tensor, video: Tensor) -> Tensor:
+        """The first stage of clips that are two frames further than those ``previous`` is the first stage of.
+
+        Equal to ``base1(video)`` up to rounding, for three quarters of its work: only positions near an end
+        of the clip, which see its zero padding, are computed. (Two frames, since the stage halves time.)
+        """
+        steps = video.shape[2] // 2
+        if steps < 2 * _EDGE:
+            return self.base1(channels_last_on_cpu(video))
+        first = self.base1(channels_last_on_cpu(video[:, :, : 4 * _EDGE]))[:, :, :_EDGE]
+        last = self.base1(channels_last_on_cpu(video[:, :, -4 * _EDGE :]))[:, :, -_EDGE:]
+        return torch.cat([first, previous[:, :, _EDGE + 1 : steps - _EDGE + 1], last], 2)
+
+
+_EDGE = 3
+"""Positions of the first stage at each end of a clip that depend on its zero padding."""
 
 
 class PointwiseConv(nn.Module):
@@ -114,7 +134,9 @@ class Mixed(nn.Module):
         self.branch0 = nn.Sequential(PointwiseConv(inputs, direct))
         self.branch1 = nn.Sequential(PointwiseConv(inputs, medium[0]), SeparableConv(*medium, 3))
         self.branch2 = nn.Sequential(PointwiseConv(inputs, small[0]), SeparableConv(*small, 3))
-        self.branch3 = nn.Sequential(nn.MaxPool3d(3, 1, 1), PointwiseConv(inputs, pooled))
+        self.branch3 = nn.Sequential(
+            MaxPool3d((3, 3, 3), (1, 1, 1), (1, 1, 1)), PointwiseConv(inputs, pooled)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, T, H, W) to (N, sum of the branches, T, H, W)."""

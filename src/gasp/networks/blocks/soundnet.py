@@ -44,7 +44,7 @@ def soundnet_sequence(norm: type[nn.Module] = nn.BatchNorm2d) -> nn.Sequential:
 
 
 class SoundNet8(nn.Module):
-    """Layers ``conv<i>`` and ``batchnorm<i>``: waveforms (N, 1, L, 1) to (N, 1024, L', 1), without last pooling.
+    """Named layers: waveforms (N, 1, L, 1) to (N, 1024, L', 1), last pooling left out.
 
     The two classifiers are only kept for the checkpoint's sake.
     """
