@@ -46,7 +46,7 @@ def _prefixed(state: State, prefix: str) -> State:
 
 def _tar_of(state: State, path: Path) -> None:
     torch.save(state, path.with_name("inner.pt"))
-    with tarfile.open(path, "w:gz") as archive:
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         archive.add(path.with_name("inner.pt"), "folder/inner.pt")
         archive.add(__file__, "folder/readme.txt")
 
@@ -354,7 +354,7 @@ def test_files_without_named_tensors_are_explained(tmp_path: Path, content: Any)
 
 
 def test_a_zip_that_grows_when_unpacked_is_refused(tmp_path: Path) -> None:
-    torch.save({"weight": torch.zeros(2_000_000)}, tmp_path / "a.pt")
+    torch.save({"weight": torch.zeros(600_000)}, tmp_path / "a.pt")
     with (
         zipfile.ZipFile(tmp_path / "a.pt") as old,
         zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as new,
