@@ -82,29 +82,37 @@ def _commercial(entry: Entry) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from gasp.weights import find_entry
     from gasp.weights.export import export
 
-    entry = find_entry(args.name)
-    model = _model(entry, args)
-    done = export(model, args.output, network=entry.network, options=entry.options, form=args.format)
+    model, network, options = _model(args)
+    done = export(model, args.output, network=network, options=options, form=args.format)
     differences = ", ".join(f"{name} {value:.1e}" for name, value in done.differences.items())
     print(f"{done.path}\tlargest differences from the network: {differences}")
     return 0
 
 
-def _model(entry: Entry, args: argparse.Namespace) -> nn.Module:
-    """The network with the weights that the options ask for."""
+def _model(args: argparse.Namespace) -> tuple[nn.Module, str, dict[str, Any]]:
+    """The network with the weights that the options ask for, its name and its options."""
     from gasp import create_model, load_checkpoint
     from gasp.errors import WeightsError
-    from gasp.weights import ensure, find_downloaded
+    from gasp.weights import ensure, find_downloaded, find_entry, packaged, packaged_names
+    from gasp.weights.own import network_and_options
 
-    model = create_model(entry.network, **entry.options)
+    if args.name in packaged_names():
+        file: Path | None = packaged(args.name)
+        network, options = network_and_options(packaged(args.name))
+    else:
+        entry = find_entry(args.name)
+        file = find_downloaded(entry)
+        network, options = entry.network, entry.options
+        if file is not None and args.checkpoint is None and not args.random:
+            file = ensure(entry.name)  # compares checksums
+    model = create_model(network, **options)
     if args.random:
-        return model
-    if args.checkpoint is None and find_downloaded(entry) is None:
+        return model, network, options
+    if args.checkpoint is None and file is None:
         raise WeightsError(
-            f"The weights of {entry.name} are not here. Run `gasp download {entry.name}`, name a file with "
+            f"The weights of {args.name} are not here. Run `gasp download {args.name}`, name a file with "
             "--checkpoint, or pass --random for random weights."
         )
-    return load_checkpoint(model, args.checkpoint or ensure(entry.name))
+    return load_checkpoint(model, args.checkpoint or file), network, options

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -61,31 +62,15 @@ def find_checkpoints(path: str | Path) -> list[Member]:
     path = Path(path)
     if not path.exists():
         raise WeightsError(f"{path}: no such file. `gasp models` lists what can be downloaded.")
-    if path.is_dir():
-        members = [
-            _file_member(file)
-            for file in sorted(path.iterdir())
-            if file.is_file() and file.suffix in CHECKPOINT_SUFFIXES
-        ]
-        return members or _none_inside(path)
-    try:
+    with _reading(path):
+        if path.is_dir():
+            files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in CHECKPOINT_SUFFIXES)
+            return [_file_member(file) for file in files] or _none_inside(path)
         return _members_of_file(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}.") from None
-
-
-def read_checkpoint(path: str | Path) -> State:
-    """The tensors of the single checkpoint at ``path``; :class:`WeightsError` when there are several."""
-    members = find_checkpoints(path)
-    if len(members) > 1:
-        names = ", ".join(Path(member.name).name for member in members[:6])
-        raise WeightsError(f"{path}: holds {len(members)} checkpoints ({names} ...). Name one of them.")
-    return members[0].read()
 
 
 def _members_of_file(path: Path) -> list[Member]:
-    with path.open("rb") as file:
-        head = file.read(512)
+    head = _head(path)
     if not head:
         raise WeightsError(f"{path}: is empty. Fetch it again.")
     if head.startswith(b"PK\x03\x04"):
@@ -95,6 +80,20 @@ def _members_of_file(path: Path) -> list[Member]:
     if tarfile.is_tarfile(path):
         return _members_of_tar(path)
     raise WeightsError(f"{path}: {_what_else(head)}.")
+
+
+def _head(path: Path) -> bytes:
+    with _reading(path), path.open("rb") as file:
+        return file.read(512)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns failures of the disk into words."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}.") from None
 
 
 def _what_else(head: bytes) -> str:
@@ -117,8 +116,7 @@ def _is_safetensors(head: bytes, path: Path) -> bool:
 
 def _file_member(path: Path) -> Member:
     def read() -> State:
-        with path.open("rb") as file:
-            head = file.read(512)
+        head = _head(path)
         if _is_safetensors(head, path):
             return _read_safetensors(path)
         if head[:1] != b"\x80" and not head.startswith(b"PK\x03\x04"):

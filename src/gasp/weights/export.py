@@ -37,8 +37,9 @@ _SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "gaze360": ((1, 7, 3, 224, 224),),
     "videogaze": ((1, 3, 227, 227), (1, 3, 227, 227), (1, 3, 227, 227), (1, 2)),
     "esr9": ((1, 3, 96, 96),),
+    "glance": ((1, 3, 288, 512),),
 }
-"""Shapes of the inputs, as in the published systems."""
+"""Shapes of the inputs, as in the published systems; our own takes any size."""
 
 _AMBIGUOUS = {"tased": 0.1}
 """Share of elements that may differ: TASED-Net's arg-max decisions are closer than rounding in many "

@@ -26,6 +26,7 @@ _LANDMARKS = {
     "gaze360": "base_model.fc1.weight",
     "videogaze": "cone_pathway.linear1.weight",
     "esr9": "branches.0.conv1.weight",
+    "glance": "laterals.0.weight",
 } | dict.fromkeys(VARIANTS, "saliency_out.weight")
 """An entry without which a checkpoint cannot be the network's; saves making networks in vain."""
 

@@ -136,9 +136,9 @@ def _without_prefixes(state: State, wanted: Mapping[str, Tensor]) -> dict[str, T
     first_parts = {name.split(".")[0] for name in wanted}
     for wrapper in _WRAPPERS:
         if wrapper[:-1] not in first_parts:
-            tensors = {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
+            tensors = _strip(tensors, wrapper)
     while (shared := _shared_prefix(tensors)) and shared not in first_parts:
-        tensors = {name.removeprefix(shared + "."): tensor for name, tensor in tensors.items()}
+        tensors = _strip(tensors, shared + ".")
     if state.lightning:
         # A training module holds the network beside losses and metrics; its part is named "<attribute>.*".
         for prefix in dict.fromkeys(name.split(".")[0] + "." for name in tensors):
@@ -147,6 +147,12 @@ def _without_prefixes(state: State, wanted: Mapping[str, Tensor]) -> dict[str, T
             if part.keys() == wanted.keys():
                 return part
     return tensors
+
+
+def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Names without ``prefix``; unchanged where two would become the same."""
+    stripped = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return stripped if len(stripped) == len(tensors) else tensors
 
 
 def _shared_prefix(names: Iterable[str]) -> str:
@@ -174,9 +180,8 @@ def _check_values(tensors: Mapping[str, Tensor], name: str) -> None:
     broken = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if broken:
         raise WeightsError(
-            f"{name}: holds infinite or undefined numbers (NaN) in {', '.join(_shorten(broken))}; every "
-            f"result "
-            "would be undefined. The file is damaged or its training diverged."
+            f"{name}: holds infinite or undefined numbers (NaN) in {', '.join(_shorten(broken))}. "
+            "The file is damaged or its training diverged."
         )
 
 

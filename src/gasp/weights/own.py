@@ -35,7 +35,7 @@ def load_packaged(name: str) -> nn.Module:
 
 def load_weights(path: str | Path) -> nn.Module:
     """The network that a file of :func:`save_weights` names in its header, filled, in evaluation mode."""
-    network, options = _network_and_options(Path(path))
+    network, options = network_and_options(path)
     return load_checkpoint(create_model(network, **options), path)
 
 
@@ -98,7 +98,8 @@ def _licence(path: Path) -> str:
     return licence_of(path)
 
 
-def _network_and_options(path: Path) -> tuple[str, dict[str, Any]]:
+def network_and_options(path: str | Path) -> tuple[str, dict[str, Any]]:
+    """Which network a file of :func:`save_weights` is for: the arguments of :func:`gasp.create_model`."""
     header = read_metadata(path)
     if "network" not in header:
         raise WeightsError(

@@ -46,6 +46,9 @@ _OVERLAP = 4096
 _WORTH_GOING_ON = 2**20
 """An attempt that brought this many bytes does not count as failed."""
 
+_MOST_ATTEMPTS = 200
+"""However much each of them brings."""
+
 
 class DownloadError(WeightsError):
     """A file cannot be fetched, or what the server sends is not the file."""
@@ -95,10 +98,15 @@ class _Job:
 
     def discard(self) -> None:
         """Remove everything but a finished file."""
-        gdown_leftovers = self.target.parent.glob(f"{self.part.name}????????.part")
-        for path in (self.part, self.notes, *gdown_leftovers):
+        self.discard_leftovers()
+        for path in (self.part, self.notes):
             with suppress(OSError):  # what cannot be removed was not made here
                 path.unlink()
+
+    def discard_leftovers(self) -> None:
+        """Remove what gdown leaves of broken transfers."""
+        for path in self.target.parent.glob(f"{self.part.name}????????.part"):
+            path.unlink(missing_ok=True)
 
     def report(self, done: int, total: int | None) -> None:
         if self.cancelled.is_set():
@@ -159,11 +167,11 @@ def fetch(
 
 def _accept(url: str, job: _Job, expected: str | None, check: Check | None) -> Fetched:
     """Look at the complete file and give it its name."""
-    size = job.part.stat().st_size
-    checksum = sha256(job.part)
+    size = _size(job.part)
     try:
         if size == 0:
             raise _UnusableAddressError("the server sent an empty file")
+        checksum = sha256(job.part)
         if job.size is not None and size != job.size:
             raise _UnusableAddressError(f"has {size} bytes instead of {job.size}")
         if expected is not None and checksum != expected:
@@ -186,7 +194,7 @@ def _fetch_from(url: str, job: _Job) -> None:
     """Bring ``job.part`` to completion, trying repeatedly."""
     transfer = _from_drive if _is_drive(url) else _from_server
     failed = 0
-    while True:
+    for _ in range(_MOST_ATTEMPTS):
         before = _size(job.part)
         try:
             return transfer(url, job)
@@ -201,6 +209,7 @@ def _fetch_from(url: str, job: _Job) -> None:
             log.info("%s: %s; trying again in %.1f s", url, error, pause)
             if job.cancelled.wait(pause):
                 raise _UnusableAddressError("cancelled") from None
+    raise _UnusableAddressError("the connection broke again and again")
 
 
 # --- plain addresses -------------------------------------------------------------------------------------
@@ -222,13 +231,12 @@ def _from_server(url: str, job: _Job) -> None:
 
 
 def _where_to_resume(url: str, job: _Job) -> tuple[int, dict[str, str]]:
-    """From which byte to ask, and the request's headers; starts over where resuming would be a guess."""
+    """From which byte to ask, and the request's headers; from 0 where resuming would be a guess."""
     headers = {"Accept-Encoding": "identity"}
     notes = _read_notes(job)
     have = _size(job.part)
     validator = str(notes.get("validator", ""))
     if notes.get("url") != url or not validator or have <= _OVERLAP:
-        job.discard()
         return 0, headers
     start = have - _OVERLAP
     return start, headers | {"Range": f"bytes={start}-", "If-Range": validator}
@@ -343,7 +351,8 @@ def _is_drive(url: str) -> bool:
 def _from_drive(url: str, job: _Job) -> None:
     import gdown  # here, because it takes a while
 
-    job.part.unlink(missing_ok=True)
+    # gdown resumes only within a call: what an earlier one left may be of another version of the file.
+    job.discard()
     with _writing(job):
         try:
             gdown.download(
@@ -351,18 +360,22 @@ def _from_drive(url: str, job: _Job) -> None:
                 output=str(job.part),
                 quiet=True,
                 use_cookies=False,
-                resume=True,
                 timeout=job.patience.timeout,
+                retries=job.patience.attempts - 1,
                 progress=job.report,
                 cancel=job.cancelled,
             )
-        except gdown.exceptions.FileURLRetrievalError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise _UnusableAddressError(f"Google Drive does not give the file ({reason})") from None
+        except (OSError, _UnusableAddressError) as error:
+            if not isinstance(error, requests.RequestException):
+                raise
+            raise _UnusableAddressError(_words(error)) from None
         except gdown.exceptions.DownloadCancelled:
             raise _UnusableAddressError("cancelled") from None
-        except (gdown.exceptions.DownloadError, requests.RequestException) as error:
-            raise _InterruptedTransferError(_words(error)) from None
+        except Exception as error:  # gdown reads pages that Google changes now and then
+            reason = " ".join(str(error).split())[:300]
+            raise _UnusableAddressError(f"Google Drive does not give the file ({reason})") from None
+        finally:
+            job.discard_leftovers()
 
 
 # --- helpers ---------------------------------------------------------------------------------------------
