@@ -45,7 +45,7 @@ def run(out: Path, source: VideoSource, predictions: Predictions, **options: Any
 
 
 def interrupt(out: Path, source: VideoSource, predictions: Predictions, after: int, **options: Any) -> None:
-    with (
+    with (  # noqa: PT012
         pytest.raises(KeyboardInterrupt),
         ResultWriter(out, source, SETTINGS, **{"outputs": ALL, **options}) as results,
     ):
@@ -98,6 +98,7 @@ def test_second_call_does_nothing(tmp_path: Path, source: VideoSource, predictio
     before = {item.name: item.stat().st_mtime_ns for item in (tmp_path / "talk").iterdir()}
     again = run(tmp_path, source, predictions)
     assert again.complete
+    assert again.frames_done == FRAMES
     assert {item.name: item.stat().st_mtime_ns for item in (tmp_path / "talk").iterdir()} == before
 
 
@@ -224,7 +225,7 @@ def test_no_prediction_at_all(tmp_path: Path, source: VideoSource) -> None:
 def test_events_and_failures_are_recorded(
     tmp_path: Path, source: VideoSource, predictions: Predictions
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, source, SETTINGS) as results:
+    with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, source, SETTINGS) as results:  # noqa: PT012
         results.events["cue faces failed"] += 2
         results.failed += 1
         results.write(next(predictions()))
@@ -240,7 +241,7 @@ def test_events_and_failures_are_recorded(
 
 def test_every_other_frame(tmp_path: Path, source: VideoSource, predictions: Predictions) -> None:
     settings = {**SETTINGS, "every": 2}
-    with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, source, settings) as results:
+    with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, source, settings) as results:  # noqa: PT012
         for prediction in predictions(0, 2):
             if prediction.index == 18:
                 raise KeyboardInterrupt
@@ -264,10 +265,10 @@ def test_pictures_in_memory_never_count_as_unchanged(tmp_path: Path, predictions
     assert len(read_table(tmp_path / "frames" / "frames.csv")) == 3
 
 
-def test_frame_of_another_size_is_refused_and_the_rest_is_kept(
+def test_what_was_done_before_an_error_is_kept(
     tmp_path: Path, source: VideoSource, predictions: Predictions
 ) -> None:
-    with pytest.raises(ValueError, match="decoder"), ResultWriter(tmp_path, source, SETTINGS) as results:
+    with pytest.raises(ValueError, match="decoder"), ResultWriter(tmp_path, source, SETTINGS) as results:  # noqa: PT012
         for prediction in predictions():
             if prediction.index == 4:
                 raise ValueError("decoder")

@@ -14,8 +14,8 @@ from gasp.results.records import FrameRecord
 class Identities:
     """Gives the people of a resumed run the numbers that they had before.
 
-    The tracker begins anew some frames before the place where the run was interrupted. Where its faces lie on those
-    that were recorded there, they are the same people; anybody else gets a number that was not used.
+    The tracker begins anew some frames before the place where the run was interrupted. Where its faces lie on
+    those that were recorded there, they are the same people; anybody else gets a number that was not used.
     """
 
     def __init__(self, highest_track: int) -> None:

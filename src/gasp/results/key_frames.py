@@ -75,7 +75,7 @@ class KeyFrameFinder:
 
 
 def choose(candidates: Sequence[KeyFrame], most: int) -> list[KeyFrame]:
-    """At most ``most`` of the candidates, in order of time: the greatest changes, spread over the whole time."""
+    """At most ``most`` of the candidates in order of time: the greatest changes, spread over the time."""
     if len(candidates) <= most:
         return sorted(candidates, key=lambda key: key.frame)
     first, last = (edge(key.time for key in candidates) for edge in (min, max))

@@ -27,7 +27,7 @@ _ENCODER = "av"
 
 
 def describe_input(source: VideoSource) -> dict[str, Any]:
-    """The source in plain values, with the SHA-256 of its file (of a folder: of its files' names and contents)."""
+    """The source in plain values, with the SHA-256 that :func:`checksum` gives."""
     path = source.path
     return {
         "name": source.name,

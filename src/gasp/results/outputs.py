@@ -12,8 +12,8 @@ from gasp.results.maps import check_format
 class Outputs:
     """What is written beside the tables and the manifest, which are always there.
 
-    ``overlay``, ``grid``: videos. ``maps``: None, "png", "npy" or "zarr"; ``map_size`` their (width, height), None
-    for the network's own. ``report``: the page. Raises :class:`UsageError` for impossible values.
+    ``overlay``, ``grid``: videos. ``maps``: None, "png", "npy" or "zarr"; ``map_size`` their (width, height),
+    None for the network's own. ``report``: the page. Raises :class:`UsageError` for impossible values.
     """
 
     overlay: bool = True

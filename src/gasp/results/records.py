@@ -32,8 +32,9 @@ class PersonRecord:
 class FrameRecord:
     """One frame in numbers.
 
-    ``frame`` counts from 0, ``time`` is in seconds, ``focus_x`` and ``focus_y`` in source pixels, ``focus_value``
-    the map's value there. ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty without gates.
+    ``frame`` counts from 0, ``time`` is in seconds, ``focus_x`` and ``focus_y`` in source pixels,
+    ``focus_value`` the map's value there. ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty
+    without gates.
     """
 
     frame: int
@@ -98,7 +99,8 @@ def entropy_of(density: NDArray[np.float64]) -> float:
 
 
 def mass_within(density: NDArray[np.float64], box: Box, height: int, width: int) -> float:
-    """Share of the mass of ``density`` (h, w), sum 1, within ``box`` in pixels of a ``height`` x ``width`` picture.
+    """Share of the mass of ``density`` (h, w), sum 1, within ``box`` in pixels of a ``height`` x ``width``
+    picture.
 
     Cells that the box covers in part count in part.
     """

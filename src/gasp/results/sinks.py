@@ -24,7 +24,7 @@ from gasp.results.identities import Identities
 from gasp.results.key_frames import KeyFrameFinder
 from gasp.results.outputs import Outputs
 from gasp.results.records import FrameRecord
-from gasp.results.work import Segment, SegmentWriter, WorkFolder
+from gasp.results.work import SegmentWriter, WorkFolder
 from gasp.video import VideoSource
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ _log = logging.getLogger(__name__)
 WARM_UP = 100
 """Frames that are predicted again before the place where an interrupted run goes on.
 
-Four seconds at 25 frames per second: the fusion's context is 10 frames and the cues' memories last below a second.
+Four seconds at 25 frames per second: the fusion's context is 10 frames and the cues' memories last below a
+second.
 """
 _SEGMENT_FRAMES = 250
 _SEGMENT_SECONDS = 60.0
@@ -45,21 +46,23 @@ class ResultWriter:
             for prediction in predict_source(source, pipeline, start_index=results.start_index):
                 results.write(prediction)
 
-    * The same input, settings, outputs, weights and version were completed before: ``complete`` is True on entering,
-      nothing has to be predicted and nothing is written (``overwrite`` forces a new run).
-    * An earlier run of the same kind was interrupted: ``start_index`` is a little before the first missing frame.
-      Predictions of frames that are there already only serve to recognise the people; the result is that of an
-      uninterrupted run, except for what pipeline and tracker remember from before the warm-up.
+    * The same input, settings, outputs, weights and version were completed before: ``complete`` is True on
+      entering, nothing has to be predicted and nothing is written (``overwrite`` forces a new run).
+    * An earlier run of the same kind was interrupted: ``start_index`` is a little before the first missing
+      frame. Predictions of frames that are there already only serve to recognise the people; the result is
+      that of an uninterrupted run, except for what pipeline and tracker remember from before the warm-up.
     * Anything else: a new run; complete older results stay in place until the new ones are complete.
 
-    Leaving the block cleanly puts everything together. Leaving it by an exception, Ctrl-C included, saves what is
-    there as ``overlay.partial.mp4``, ``frames.partial.csv``, ..., with status "partial" in the manifest, and the next
-    run goes on. A process that is killed loses the frames since the latest checkpoint (250 frames or a minute).
+    Leaving the block cleanly puts everything together. Leaving it by an exception, Ctrl-C included, saves
+    what is there as ``overlay.partial.mp4``, ``frames.partial.csv``, ..., with status "partial" in the
+    manifest, and the next run goes on. A process that is killed loses the frames since the latest checkpoint
+    (250 frames or a minute).
 
-    ``settings``: plain values for the manifest. ``weights``: what :func:`gasp.weights.own.describe` says of each file.
-    ``cues``: statement of each cue for the report. ``events`` counts what went wrong without stopping the run, by
-    description (assign a pipeline's counter to have it recorded), ``failed`` the frames without a prediction.
-    Raises :class:`OutputError` when something cannot be written or another run writes to the same folder.
+    ``settings``: plain values for the manifest. ``weights``: what :func:`gasp.weights.own.describe` says of
+    each file. ``cues``: statement of each cue for the report. ``events`` counts what went wrong without
+    stopping the run, by description (assign a pipeline's counter to have it recorded), ``failed`` the frames
+    without a prediction. Raises :class:`OutputError` when something cannot be written or another run writes
+    to the same folder.
     """
 
     def __init__(
@@ -97,9 +100,10 @@ class ResultWriter:
     @property
     def frames_done(self) -> int:
         """Frames whose results are there, those of an earlier run included."""
-        return sum(segment.frames for segment in self._work.segments) + (
-            self._writer.frames if self._writer else 0
-        )
+        if self.complete:
+            return self._done_before
+        written = self._writer.frames if self._writer else 0
+        return written + sum(segment.frames for segment in self._work.segments)
 
     def __enter__(self) -> ResultWriter:
         with self._input_errors():
@@ -158,10 +162,10 @@ class ResultWriter:
             self._lock.release()
 
     def _is_complete(self) -> bool:
-        manifest = manifests.read_manifest(self.folder)
+        manifest = manifests.read_manifest(self.folder) or {}
+        self._done_before = manifest.get("frames", {}).get("done", 0)
         return (
-            manifest is not None
-            and manifest.get("status") == "complete"
+            manifest.get("status") == "complete"
             and self._fingerprint is not None
             and manifest.get("fingerprint") == self._fingerprint
             and all((self.folder / name).exists() for name in manifest.get("files", []))

@@ -14,7 +14,7 @@ _Key = TypeVar("_Key", int, str)
 
 @dataclass(slots=True)
 class Point:
-    """Sums over some successive frames; see the properties for means. ``time``: of the first frame, seconds."""
+    """Sums over ``frames`` successive frames, the first being at ``time`` seconds."""
 
     time: float
     frames: int = 0
@@ -33,14 +33,10 @@ class Point:
         _add_to(self.gates, other.gates.items())
         _add_to(self.attention, other.attention.items())
 
-    def mean(self, total: float) -> float:
-        """A sum per frame."""
-        return total / self.frames
-
 
 @dataclass(slots=True)
 class Person:
-    """A person over the whole run. ``attention`` is the sum over all frames; ``first`` and ``last`` seconds."""
+    """A person over a run: seen from ``first`` to ``last`` seconds, ``attention`` summed over frames."""
 
     first: float
     last: float
@@ -59,7 +55,6 @@ class Summary:
         self.points: list[Point] = []
         self.people: dict[int, Person] = {}
         self.frames = 0
-        self.last_time = 0.0
         self._most_points = most_points
         self._stride = 1
 
@@ -80,9 +75,15 @@ class Summary:
         else:
             self.points.append(point)
         self.frames += 1
-        self.last_time = record.time
         if len(self.points) > self._most_points:
             self._halve()
+
+    def mean_gates(self) -> dict[str, float]:
+        """Mean gate of each modality over all frames; empty without gates."""
+        sums: dict[str, float] = {}
+        for point in self.points:
+            _add_to(sums, point.gates.items())
+        return {name: total / self.frames for name, total in sums.items()}
 
     def ranking(self) -> list[tuple[int, Person]]:
         """Track ids with the most attention in all first."""

@@ -44,7 +44,7 @@ class Table:
 
 
 class FramesTable(Table):
-    """One row per frame: :data:`FRAME_COLUMNS`, ``gate_<modality>`` in the order of the gates, ``faces`` (a count)."""
+    """One row per frame: :data:`FRAME_COLUMNS`, ``gate_<modality>`` in their order, ``faces`` (how many)."""
 
     def __init__(self, path: Path, modalities: Iterable[str]) -> None:
         self._modalities = tuple(modalities)
@@ -60,7 +60,7 @@ class FramesTable(Table):
 
 
 class PeopleTable(Table):
-    """One row per face per frame: :data:`PERSON_COLUMNS`, then the columns of ``found`` that occur in the run."""
+    """One row per face per frame: :data:`PERSON_COLUMNS`, then what ``found`` holds anywhere in the run."""
 
     def __init__(self, path: Path, found: Iterable[str]) -> None:
         names = set(found)

@@ -1,9 +1,10 @@
 """The hidden folder in which a run gathers its results, piece by piece, until they are complete.
 
-``OUT/<stem>/.partial/`` holds ``plan.json`` (what the run is: its fingerprint) and ``segments/``. A segment is a
-folder with all results of some successive frames: ``overlay.mp4``, ``grid.mp4``, ``maps/``, ``records.jsonl``,
-``key_<frame>.jpg`` and ``segment.json``. It is written as ``writing/`` and renamed when it is whole, so that what is
-under ``segments/`` can be relied on, whatever happened to the run. The whole is their concatenation.
+``OUT/<stem>/.partial/`` holds ``plan.json`` (what the run is: its fingerprint) and ``segments/``. A segment
+is a folder with all results of some successive frames: ``overlay.mp4``, ``grid.mp4``, ``maps/``,
+``records.jsonl``, ``key_<frame>.jpg`` and ``segment.json``. It is written as ``writing/`` and renamed when it
+is whole, so that what is under ``segments/`` can be relied on, whatever happened to the run. The whole is
+their concatenation.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gasp.results.outputs import Outputs
 from gasp.results.records import FrameRecord, record_of
 from gasp.video import VideoWriter
 from gasp.visualize.grid import draw_grid
-from gasp.visualize.overlay import draw_overlay, shrink_prediction
+from gasp.visualize.overlay import OverlayStyle, draw_overlay, shrink_prediction
 
 NAME = ".partial"
 _KEY_FRAMES_PER_SEGMENT = 6
@@ -35,11 +36,12 @@ _THUMBNAIL = 480
 
 @dataclass(slots=True)
 class Segment:
-    """A finished segment. What is below ``key_frames`` counts from the beginning of the run, not of the segment.
+    """A finished segment. What is below ``key_frames`` counts from the beginning of the run, not of the
+    segment.
 
-    ``first`` and ``last``: frame indices. ``start`` and ``end``: times in seconds of the first and last frame.
-    ``highest_track``: the highest track id so far. ``skipped``: pictures that the source left out so far.
-    ``seconds``: working time so far. ``signature``: of the latest key frame.
+    ``first`` and ``last``: frame indices. ``start`` and ``end``: times in seconds of the first and last
+    frame. ``highest_track``: the highest track id so far. ``skipped``: pictures that the source left out so
+    far. ``seconds``: working time so far. ``signature``: of the latest key frame.
     """
 
     folder: Path
@@ -76,7 +78,7 @@ class Segment:
 
     @classmethod
     def load(cls, folder: Path) -> Segment:
-        """The segment in ``folder``; ValueError, KeyError or TypeError when its description is no such thing."""
+        """The segment in ``folder``. Raises ValueError, KeyError or TypeError for a damaged description."""
         values: dict[str, Any] = json.loads((folder / "segment.json").read_text(encoding="utf-8"))
         signature = values.pop("signature")
         keys = [KeyFrame(**key) for key in values.pop("key_frames")]
@@ -96,7 +98,7 @@ class WorkFolder:
         self.segments: list[Segment] = []
 
     def begin(self, fingerprint: str | None, *, anew: bool = False) -> bool:
-        """Take up the run with this fingerprint; False if nothing of it is there (or ``anew``): a new one begins."""
+        """Take up the run with this fingerprint; False if a new one begins: nothing is there, or ``anew``."""
         known = fingerprint is not None and self._planned() == fingerprint
         self.segments = self._load() if known and not anew else []
         if not self.segments:
@@ -224,7 +226,7 @@ class SegmentWriter:
         key = self._finder.look(prediction)
         if key is None:
             return
-        thumbnail = draw_overlay(shrink_prediction(prediction, _THUMBNAIL))
+        thumbnail = draw_overlay(shrink_prediction(prediction, _THUMBNAIL), OverlayStyle(gates=False))
         _, data = cv2.imencode(".jpg", thumbnail[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
         (self._folder / _thumbnail_name(key.frame)).write_bytes(data.tobytes())
         kept = choose([*self._keys, key], _KEY_FRAMES_PER_SEGMENT)

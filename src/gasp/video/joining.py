@@ -28,8 +28,8 @@ def join_videos(
     """Write ``pieces`` one after another to the MP4 ``path`` and add sound up to ``sound_end`` seconds.
 
     The pieces come from :class:`~gasp.video.writer.VideoWriter` with the same size, rate and options. Each is
-    given with the time in seconds at which its clock begins in the whole (the writer's ``start``). Pictures are
-    copied as they are. Raises :class:`OutputError` when the result cannot be written.
+    given with the time in seconds at which its clock begins in the whole (the writer's ``start``). Pictures
+    are copied as they are. Raises :class:`OutputError` when the result cannot be written.
     """
     target = Target(path)
     try:

@@ -24,16 +24,16 @@ _PEOPLE: tuple[Colour, ...] = (
     (190, 190, 190),
 )
 
-# Paul Tol's "muted" scheme, for what is not a person.
+# For what is not a person: even in lightness, so that lines are legible on white and on black.
 _MODALITIES: tuple[Colour, ...] = (
-    (136, 204, 238),
-    (204, 102, 119),
-    (221, 204, 119),
-    (68, 170, 153),
-    (170, 120, 200),
-    (153, 153, 51),
-    (17, 160, 80),
-    (200, 80, 160),
+    (66, 135, 206),
+    (214, 80, 95),
+    (190, 142, 20),
+    (38, 160, 130),
+    (155, 110, 205),
+    (224, 125, 60),
+    (120, 145, 45),
+    (196, 95, 160),
 )
 
 

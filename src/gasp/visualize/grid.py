@@ -22,7 +22,7 @@ _SAME_AS_SOURCE = "captured"
 
 
 class GridLayout(NamedTuple):
-    """How cells lie: pictures of ``cell_width`` x ``cell_height`` in columns and rows, a caption above each."""
+    """How pictures of ``cell_width`` x ``cell_height`` lie in columns and rows, with captions above."""
 
     columns: int
     rows: int

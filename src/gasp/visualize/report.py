@@ -1,12 +1,21 @@
-"""The report of a run: one self-contained page."""
+"""The report of a run: one self-contained page that needs nothing from elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
+from importlib import resources
 from typing import Any
 
 from gasp.results.summary import Summary
+from gasp.visualize.charts import Series, clock, legend, line_chart, stacked_chart
+from gasp.visualize.colours import css, modality_colour, person_colour
+
+_MOST_BANDS = 7
+_MOST_ROWS = 20
+_ELSEWHERE = "#8d9199"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +28,234 @@ class Thumbnail:
 
 
 def render_report(manifest: Mapping[str, Any], summary: Summary, thumbnails: Sequence[Thumbnail]) -> str:
-    """The page as text."""
-    return f"<!doctype html><title>{len(thumbnails)} {summary.frames} {len(manifest)}</title>\n"
+    """The page as HTML text.
+
+    ``manifest``: what ``run.json`` holds. Sections without content (no faces, no gates, one frame) say so in
+    a sentence or are left out.
+    """
+    style = resources.files("gasp.visualize").joinpath("report.css").read_text(encoding="utf-8")
+    title = escape(str(manifest["input"]["name"]))
+    sections = (
+        _header(manifest, summary),
+        _key_frames(thumbnails),
+        _people(summary),
+        _gates(summary, manifest.get("cues", {})),
+        _focus(summary, manifest["input"]),
+        _run(manifest),
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title} · gasp</title>\n<style>\n{style}</style></head>\n<body><main>\n"
+        + "\n".join(section for section in sections if section)
+        + "\n</main></body></html>\n"
+    )
+
+
+def _header(manifest: Mapping[str, Any], summary: Summary) -> str:
+    source = manifest["input"]
+    facts = [(f"{summary.frames:,}", "frame predicted" if summary.frames == 1 else "frames predicted")]
+    facts.append((str(len(summary.people)), "person found" if len(summary.people) == 1 else "people found"))
+    on_faces = sum(person.attention for person in summary.people.values()) / summary.frames
+    if summary.people:
+        facts.append((_percent(min(1.0, on_faces)), "of attention on faces"))
+        track, most = summary.ranking()[0]
+        facts.append((f"person {track}", f"draws most: {_percent(most.attention / summary.frames)}"))
+    if summary.mean_gates():
+        name, value = max(summary.mean_gates().items(), key=lambda item: item[1])
+        facts.append((name, f"is the most open gate: {value:.2f}"))
+    partial = ' <span class="badge">partial</span>' if manifest["status"] == "partial" else ""
+    about = [f"{source['width']} × {source['height']} pixels", f"{source['fps']:.4g} frames per second"]
+    if source.get("duration"):
+        about.insert(0, clock(source["duration"]))
+    about.append("with sound" if source.get("has_sound") else "without sound")
+    items = "".join(f"<li><b>{escape(value)}</b>{escape(what)}</li>" for value, what in facts)
+    return (
+        f"<h1>{escape(str(source['name']))}{partial}</h1>"
+        f'<p class="soft">Where people are predicted to look · {escape(" · ".join(about))} · '
+        f"gasp {escape(str(manifest['versions']['gasp']))}</p>"
+        f'<ul class="facts">{items}</ul>'
+    )
+
+
+def _key_frames(thumbnails: Sequence[Thumbnail]) -> str:
+    if not thumbnails:
+        return ""
+    figures = "".join(
+        f'<figure><img alt="Frame {shot.frame} with the predicted heat map" '
+        f'src="data:image/jpeg;base64,{base64.b64encode(shot.jpeg).decode()}">'
+        f"<figcaption>{clock(shot.time)} · frame {shot.frame}</figcaption></figure>"
+        for shot in thumbnails
+    )
+    return (
+        "<h2>Key frames</h2><p class='note'>Where the scene or the attention changes most. The more yellow, "
+        f"the more attention. The ring marks the focus.</p><div class='frames'>{figures}</div>"
+    )
+
+
+def _people(summary: Summary) -> str:
+    title = "<h2>Attention per person</h2>"
+    if not summary.people:
+        return title + "<p>No faces were found.</p>"
+    note = "<p class='note'>Share of the predicted attention that falls on each face"
+    if len(summary.points) < 2:
+        return title + note + ".</p>" + _people_table(summary)
+    ranking = summary.ranking()
+    shown = sorted(track for track, _ in ranking[:_MOST_BANDS])
+    series = [
+        Series(
+            f"person {track}",
+            css(person_colour(track)),
+            [point.attention.get(track, 0.0) / point.frames for point in summary.points],
+        )
+        for track in shown
+    ]
+    if len(ranking) > len(shown):
+        others = [
+            sum(value for track, value in point.attention.items() if track not in shown) / point.frames
+            for point in summary.points
+        ]
+        series.append(Series(f"{len(ranking) - len(shown)} others", _ELSEWHERE, others))
+    chart = stacked_chart(_times(summary), series, unit=_percent)
+    rest = " over time; the rest lies elsewhere in the picture. Colours are those of the overlay.</p>"
+    return title + note + rest + chart + legend(series) + _people_table(summary)
+
+
+def _people_table(summary: Summary) -> str:
+    speaking = any(person.speaking is not None for person in summary.people.values())
+    head = ["Person", "Seen", "Frames", "Of all attention", "While visible"] + ["Speaking"] * speaking
+    rows = []
+    for track, person in summary.ranking()[:_MOST_ROWS]:
+        colour = css(person_colour(track))
+        seen = clock(person.first) if person.frames == 1 else f"{clock(person.first)} – {clock(person.last)}"
+        cells = [
+            f'<td><i style="background:{colour}"></i>person {track}</td>',
+            f'<td class="number">{seen}</td><td class="number">{person.frames:,}</td>',
+            f'<td class="number">{_meter(person.attention / summary.frames, colour)}</td>',
+            f'<td class="number">{_percent(person.attention / person.frames)}</td>',
+        ]
+        if speaking:
+            value = "–" if person.speaking is None else f"{person.speaking / person.frames:.2f}"
+            cells.append(f'<td class="number">{value}</td>')
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    more = len(summary.people) - len(rows)
+    note = f"<p class='note'>and {more} more in people.csv</p>" if more > 0 else ""
+    heads = "".join(f"<th{' class=number' if place else ''}>{name}</th>" for place, name in enumerate(head))
+    return f'<div class="scroll"><table><tr>{heads}</tr>{"".join(rows)}</table></div>{note}'
+
+
+def _gates(summary: Summary, statements: Mapping[str, str]) -> str:
+    means = summary.mean_gates()
+    names = list(dict.fromkeys([*means, *statements]))
+    if not names:
+        return ""
+    html = "<h2>Cues</h2>"
+    series = [
+        Series(
+            name,
+            css(modality_colour(place)),
+            [point.gates.get(name, 0.0) / point.frames for point in summary.points],
+        )
+        for place, name in enumerate(means)
+    ]
+    if not series:
+        html += "<p class='note'>This fusion has no gates.</p>"
+    elif len(summary.points) > 1:
+        html += (
+            "<p class='note'>How far the network opens its gate for each cue: 0 shuts it out, "
+            "1 lets all of it through.</p>"
+            + line_chart(_times(summary), series, low=0, high=1, unit=lambda value: f"{value:.2f}")
+            + legend(series)
+        )
+    colours = {one.name: one.colour for one in series}
+    rows = "".join(
+        f'<tr><td><i style="background:{colours.get(name, _ELSEWHERE)}"></i>{escape(name)}</td>'
+        f'<td class="number">{f"{means[name]:.2f}" if name in means else "–"}</td>'
+        f"<td>{escape(statements.get(name, ''))}</td></tr>"
+        for name in names
+    )
+    head = "<tr><th>Cue</th><th class=number>Mean gate</th><th>What it says</th></tr>"
+    return html + f'<div class="scroll"><table>{head}{rows}</table></div>'
+
+
+def _focus(summary: Summary, source: Mapping[str, Any]) -> str:
+    if len(summary.points) < 2:
+        return ""
+    width, height = source["width"], source["height"]
+    series = [
+        Series(
+            "from the left", css(modality_colour(0)), [p.focus_x / p.frames / width for p in summary.points]
+        ),
+        Series(
+            "from the top", css(modality_colour(1)), [p.focus_y / p.frames / height for p in summary.points]
+        ),
+    ]
+    spread = [point.entropy / point.frames for point in summary.points]
+    low, high = int(min(spread)), int(max(spread)) + 1
+    entropy = [Series("entropy", css(modality_colour(4)), spread)]
+    return (
+        "<h2>Focus over time</h2><p class='note'>Place of the most salient point, as a share of the "
+        "picture's width and height.</p>"
+        + line_chart(_times(summary), series, low=0, high=1, unit=_percent)
+        + legend(series)
+        + "<h2>Spread of attention</h2><p class='note'>Entropy of the map in bits: low when all attention is "
+        "in one place, high when it is scattered.</p>"
+        + line_chart(_times(summary), entropy, low=low, high=high, unit=lambda value: f"{value:.4g}")
+    )
+
+
+def _run(manifest: Mapping[str, Any]) -> str:
+    counts, timing, source = manifest["frames"], manifest["timing"], manifest["input"]
+    facts = {
+        "Input": source.get("path") or "pictures in memory",
+        "SHA-256": source.get("sha256") or "–",
+        "Frames": f"{counts['done']:,} done, {counts['skipped']:,} skipped, {counts['failed']:,} failed",
+        "Time": f"{timing['seconds']:.1f} s, {timing['frames_per_second']} frames per second",
+        "Finished": timing["finished"],
+    }
+    if events := manifest.get("events"):
+        facts["Events"] = "; ".join(f"{count} × {event}" for event, count in events.items())
+    weights = "".join(
+        f"<tr><td>{escape(str(entry.get('name') or entry.get('file', '')))}</td>"
+        f"<td>{escape(str(entry.get('licence', 'unknown')))}</td>"
+        f"<td><code>{escape(str(entry.get('sha256', '')))}</code></td></tr>"
+        for entry in manifest["weights"]
+    )
+    table = (
+        f"<table><tr><th>Weights</th><th>Licence</th><th>SHA-256</th></tr>{weights}</table>"
+        if weights
+        else ""
+    )
+    versions = {**manifest["versions"], **manifest["platform"]}
+    return (
+        f"<h2>This run</h2>{_definitions(facts)}{table}"
+        f"<details open><summary>Settings</summary>{_definitions(manifest['settings'])}</details>"
+        f"<details><summary>Versions</summary>{_definitions(versions)}</details>"
+        "<footer>A prediction by a network, not a measurement of anybody's eyes.</footer>"
+    )
+
+
+def _definitions(values: Mapping[str, Any]) -> str:
+    entries = "".join(
+        f"<dt>{escape(str(name))}</dt><dd>{escape(_written(value))}</dd>" for name, value in values.items()
+    )
+    return f"<dl>{entries}</dl>"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return {True: "yes", False: "no", None: "–"}[value] if isinstance(value, bool | None) else str(value)
+    return ", ".join(str(part) for part in value)
+
+
+def _times(summary: Summary) -> list[float]:
+    return [point.time for point in summary.points]
+
+
+def _meter(share: float, colour: str) -> str:
+    width = f"{100 * min(1.0, share):.1f}"
+    return f'<span class="meter"><i style="width:{width}%;background:{colour}"></i></span> {_percent(share)}'
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
