@@ -75,7 +75,7 @@ def average_precision(folder: Path, reader: GlanceReader, overlap: float) -> flo
     scored: list[tuple[float, bool]] = []
     total = 0
     for i in (i for i, name in enumerate(images.ids) if name in away):
-        found = [face for face in reader.read([images.image(i)], least_score=0.05)[0].faces]
+        found = reader.read([images.image(i)], least_score=0.05)[0].faces
         faces = images.faces(i)
         # The marks hold the whole head: compare with heads.
         heads = [_head(face.box) for face in found]
@@ -83,7 +83,9 @@ def average_precision(folder: Path, reader: GlanceReader, overlap: float) -> flo
         used: set[int] = set()
         total += sum(not face.back for face in faces)
         for row in np.argsort([-face.score for face in found]):
-            column = next((c for c in np.argsort(-overlaps[row]) if c not in used and overlaps[row, c] >= overlap), None)
+            column = next(
+                (c for c in np.argsort(-overlaps[row]) if c not in used and overlaps[row, c] >= overlap), None
+            )
             if column is not None:
                 used.add(column)
             if column is None or not faces[column].back:
@@ -113,8 +115,12 @@ def main() -> None:
     results = {name: follow(data, name, reader) for name in options.videos or data.ids}
     print(f"{'video':8s}{'recall':>10s}{'false/frame':>14s}{'switches':>10s}{'identities':>12s}")
     for name, r in results.items():
-        print(f"{name:8s}{r['recall']:10.3f}{r['false per frame']:14.3f}{r['switches']:10d}{r['identities']:12d}")
-    mean = {key: np.mean([r[key] for r in results.values()]) for key in ("recall", "false per frame", "switches")}
+        print(
+            f"{name:8s}{r['recall']:10.3f}{r['false per frame']:14.3f}{r['switches']:10d}{r['identities']:12d}"
+        )
+    mean = {
+        key: np.mean([r[key] for r in results.values()]) for key in ("recall", "false per frame", "switches")
+    }
     print(f"{'mean':8s}{mean['recall']:10.3f}{mean['false per frame']:14.3f}{mean['switches']:10.1f}")
     for overlap in (0.5, 0.25):
         ap = average_precision(options.data / "eyecrowd", reader, overlap)

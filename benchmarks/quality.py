@@ -51,7 +51,9 @@ def score(saliency: NDArray, truth: Truth) -> Scores:
     """All measures of one map against one truth, at the size of the picture."""
     counted = fixation_map(truth.fixations, truth.height, truth.width)
     density = density_map(counted, truth.sigma).values
-    saliency = cv2.resize(saliency.astype(np.float32), (truth.width, truth.height), interpolation=cv2.INTER_LINEAR)
+    saliency = cv2.resize(
+        saliency.astype(np.float32), (truth.width, truth.height), interpolation=cv2.INTER_LINEAR
+    )
     saliency = np.maximum(saliency, 0)
     return {
         "NSS": float(metrics.nss(saliency, counted.counts)),
@@ -96,7 +98,9 @@ def split_half(truth: Truth) -> float:
     observers = np.unique(truth.fixations.observer)
     halves = []
     for chosen in (observers[::2], observers[1::2]):
-        half = truth.fixations.select(np.isin(truth.fixations.observer, chosen)).inside(truth.height, truth.width)
+        half = truth.fixations.select(np.isin(truth.fixations.observer, chosen)).inside(
+            truth.height, truth.width
+        )
         if not len(half):
             return float("nan")
         halves.append(density_map(fixation_map(half, truth.height, truth.width), truth.sigma).values)
@@ -111,7 +115,11 @@ def pictures(folder: Path, name: str, limit: int | None) -> Iterator[tuple[str, 
     for i in chosen[:limit]:
         height, width = images.size(i)
         boxes = [tuple(face.box) for face in images.faces(i)]
-        yield images.ids[i], images.image(i), Truth(images.fixations(i), height, width, BLUR[name] * width, boxes)
+        yield (
+            images.ids[i],
+            images.image(i),
+            Truth(images.fixations(i), height, width, BLUR[name] * width, boxes),
+        )
 
 
 def evaluate_pictures(
@@ -152,7 +160,7 @@ def evaluate_videos(
             if len(fixations):
                 boxes = [tuple(face.box) for face in data.faces(name, k)]
                 truths[k] = Truth(fixations, video.height, video.width, VIDEO_BLUR * video.width, boxes)
-        for k, truth in truths.items():
+        for truth in truths.values():
             for system, predictor in (("centre prior", centre_prior), ("marked faces", faces_prior)):
                 results.setdefault(system, {}).setdefault(name, []).append(score(predictor(truth), truth))
             human = other_observers(truth) | {"CC": split_half(truth)}
@@ -184,7 +192,9 @@ def table(name: str, results: dict[str, dict[str, list[Scores]]]) -> dict[str, d
     for system, groups in results.items():
         line = f"{system:24s}"
         for measure in MEASURES:
-            per_group = np.array([np.nanmean([s.get(measure, np.nan) for s in scores]) for scores in groups.values()])
+            per_group = np.array(
+                [np.nanmean([s.get(measure, np.nan) for s in scores]) for scores in groups.values()]
+            )
             low, high = interval(per_group, rng)
             summary.setdefault(system, {})[measure] = [float(np.nanmean(per_group)), low, high]
             line += f"{np.nanmean(per_group):9.3f} [{low:.2f},{high:.2f}]"

@@ -32,7 +32,12 @@ def run(options: argparse.Namespace) -> int:
 
     clip, out = clip_path(), Path(options.output)
     status = predict_inputs(
-        [str(clip)], out, PredictSettings(), Outputs(grid=True), overwrite=options.overwrite, quiet=options.quiet
+        [str(clip)],
+        out,
+        PredictSettings(),
+        Outputs(grid=True),
+        overwrite=options.overwrite,
+        quiet=options.quiet,
     )
     folder = out / clip.stem
     if status == 0 and not options.quiet:

@@ -10,7 +10,17 @@ import sys
 import time
 from typing import Any
 
-NEEDED = ("torch", "numpy", "scipy", "av", "opencv-python-headless", "safetensors", "pydantic", "rich", "soxr")
+NEEDED = (
+    "torch",
+    "numpy",
+    "scipy",
+    "av",
+    "opencv-python-headless",
+    "safetensors",
+    "pydantic",
+    "rich",
+    "soxr",
+)
 OPTIONAL = {
     "onnx": "gasp models export --format onnx",
     "onnxruntime": "the check of exported ONNX files",
@@ -22,7 +32,9 @@ CODECS = {"h264": "r", "libx264": "w", "aac": "w", "vp9": "r", "hevc": "r", "av1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    parser.add_argument("--no-self-test", action="store_true", help="leave out the two-second run of the pipeline")
+    parser.add_argument(
+        "--no-self-test", action="store_true", help="leave out the two-second run of the pipeline"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -88,7 +100,7 @@ def _codecs() -> dict[str, bool]:
     found = {}
     for name, mode in CODECS.items():
         try:
-            av.codec.Codec(name, mode)
+            av.codec.Codec(name, "r" if mode == "r" else "w")
             found[name] = True
         except ValueError:
             found[name] = False
@@ -122,7 +134,8 @@ def _self_test(problems: list[str]) -> dict[str, Any]:
     try:
         predictions = list(predict(frames, device="cpu"))
         good = len(predictions) == len(frames) and all(
-            np.isfinite(p.saliency).all() and 0 <= p.saliency.min() <= p.saliency.max() <= 1 for p in predictions
+            np.isfinite(p.saliency).all() and 0 <= p.saliency.min() <= p.saliency.max() <= 1
+            for p in predictions
         )
         message = "ok" if good else "the pipeline gave maps that are not proper"
     except Exception as error:
@@ -158,4 +171,6 @@ def _show(findings: dict[str, Any]) -> None:
     console.print(table)
     for problem in findings["problems"]:
         print(f"gasp: problem: {problem}", file=sys.stderr)
-    console.print("Everything that is needed works." if findings["ok"] else "Something does not work; see above.")
+    console.print(
+        "Everything that is needed works." if findings["ok"] else "Something does not work; see above."
+    )

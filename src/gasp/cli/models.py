@@ -95,24 +95,26 @@ def _model(args: argparse.Namespace) -> tuple[nn.Module, str, dict[str, Any]]:
     """The network with the weights that the options ask for, its name and its options."""
     from gasp import create_model, load_checkpoint
     from gasp.errors import WeightsError
-    from gasp.weights import ensure, find_downloaded, find_entry, packaged, packaged_names
-    from gasp.weights.own import network_and_options
 
-    if args.name in packaged_names():
-        file: Path | None = packaged(args.name)
-        network, options = network_and_options(packaged(args.name))
-    else:
-        entry = find_entry(args.name)
-        file = find_downloaded(entry)
-        network, options = entry.network, entry.options
-        if file is not None and args.checkpoint is None and not args.random:
-            file = ensure(entry.name)  # compares checksums
+    network, options, file = _network(args.name)
     model = create_model(network, **options)
+    file = args.checkpoint or file
     if args.random:
         return model, network, options
-    if args.checkpoint is None and file is None:
+    if file is None:
         raise WeightsError(
             f"The weights of {args.name} are not here. Run `gasp download {args.name}`, name a file with "
             "--checkpoint, or pass --random for random weights."
         )
-    return load_checkpoint(model, args.checkpoint or file), network, options
+    return load_checkpoint(model, file), network, options
+
+
+def _network(name: str) -> tuple[str, dict[str, Any], Path | None]:
+    """The network and options of packaged or published weights, and their file if it is here."""
+    from gasp.weights import ensure, find_downloaded, find_entry, packaged, packaged_names
+    from gasp.weights.own import network_and_options
+
+    if name in packaged_names():
+        return *network_and_options(packaged(name)), packaged(name)
+    entry = find_entry(name)
+    return entry.network, entry.options, ensure(entry.name) if find_downloaded(entry) else None

@@ -35,11 +35,17 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.epilog = EPILOG
-    parser.add_argument("inputs", nargs="+", metavar="VIDEO", help="video, picture, or folder of numbered pictures")
-    parser.add_argument("-o", "--output", default="gasp-output", metavar="OUT", help="folder of results (%(default)s)")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="VIDEO", help="video, picture, or folder of numbered pictures"
+    )
+    parser.add_argument(
+        "-o", "--output", default="gasp-output", metavar="OUT", help="folder of results (%(default)s)"
+    )
     results = parser.add_argument_group("results")
     results.add_argument("--grid", action="store_true", help="also grid.mp4: every cue beside the prediction")
-    results.add_argument("--maps", choices=("png", "npy", "zarr"), help="also the saliency map of every frame")
+    results.add_argument(
+        "--maps", choices=("png", "npy", "zarr"), help="also the saliency map of every frame"
+    )
     results.add_argument("--map-size", metavar="WxH", help="size of the maps (default: the network's)")
     results.add_argument("--no-overlay", action="store_true", help="leave out overlay.mp4, which saves time")
     results.add_argument("--no-report", action="store_true", help="leave out report.html")
@@ -107,7 +113,11 @@ def predict_inputs(
             except GaspError:
                 raise
             except KeyboardInterrupt:
-                log.error("stopped; what was done of %s is in %s, and the same command goes on from there", path, out / name)
+                log.error(
+                    "stopped; what was done of %s is in %s, and the same command goes on from there",
+                    path,
+                    out / name,
+                )
                 raise
             else:
                 done.append(summary.plain())

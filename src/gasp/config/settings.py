@@ -38,7 +38,11 @@ class PredictSettings(BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:
         """A text such as "glance,faces" is a list of cues."""
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("cues")
     @classmethod

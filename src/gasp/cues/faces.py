@@ -28,6 +28,7 @@ def draw_faces(faces: list[Face], picture: tuple[int, int], grid: tuple[int, int
     """The formula of the modality for faces in a picture of (height, width) ``picture``."""
     pixels = picture[0] * picture[1]
     strengths = [
-        min(1.0, face.score) * (0.5 + 0.5 * min(1.0, (face.box.area / pixels) ** 0.5 / 0.15)) for face in faces
+        min(1.0, face.score) * (0.5 + 0.5 * min(1.0, (face.box.area / pixels) ** 0.5 / 0.15))
+        for face in faces
     ]
     return draw_on_faces([face.box for face in faces], strengths, picture, grid)

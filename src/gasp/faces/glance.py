@@ -58,7 +58,7 @@ class GlanceReader:
             assert isinstance(loaded, Glance)
             network = loaded
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def read(self, images: Sequence[NDArray[np.uint8]], *, least_score: float = 0.1) -> list[Glimpse]:
         """One glimpse per picture, RGB uint8 (H, W, 3) of any sizes; pictures of one size share a batch."""

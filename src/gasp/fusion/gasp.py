@@ -49,9 +49,7 @@ class GaspFusion:
         self.network = fusion.network.eval().to(self.device)
         self._context: deque[torch.Tensor] = deque(maxlen=self.network.sequence_len)
 
-    def step(
-        self, maps: Sequence[Sequence[NDArray[np.uint8]]], cuts: Sequence[bool]
-    ) -> list[Fused]:
+    def step(self, maps: Sequence[Sequence[NDArray[np.uint8]]], cuts: Sequence[bool]) -> list[Fused]:
         """Predictions for the next frames, in one batch.
 
         ``maps``: per frame the cue maps in modality order, uint8 grey or RGB of any size; ``cuts``: whether a shot
@@ -62,7 +60,10 @@ class GaspFusion:
         stacked = torch.from_numpy(np.stack([self.fusion.preprocessing.stack(frame) for frame in maps]))
         with torch.inference_mode():
             inputs = self.fusion.preprocessing.normalise(stacked.to(self.device))
-            windows = [self._window(frame, cut) for frame, cut in zip(self.network.encode_frame(inputs), cuts, strict=True)]
+            windows = [
+                self._window(frame, cut)
+                for frame, cut in zip(self.network.encode_frame(inputs), cuts, strict=True)
+            ]
             output = self.network.fuse(torch.stack(windows))
             saliency = scale_maps(output.logits[:, 0].float(), distribution=self.fusion.distribution)
             scores = gate_scores(output, self.network.modalities)

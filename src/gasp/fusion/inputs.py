@@ -27,7 +27,8 @@ class Preprocessing:
     def resize(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A map at the network's size, RGB uint8 (height, width, 3); grey is repeated."""
         if picture.shape[:2] != (self.height, self.width):
-            picture = cv2.resize(picture, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+            size = (self.width, self.height)
+            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, 2)
         return picture

@@ -28,7 +28,9 @@ def load_fusion(path: Path | None = None) -> FusionNetwork:
         modalities = tuple(json.loads(header["modalities"]))
         preprocessing = Preprocessing(**json.loads(header["preprocessing"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: its header does not describe the input of a fusion network ({error}).") from error
+        raise WeightsError(
+            f"{path}: its header does not describe the input of a fusion network ({error})."
+        ) from error
     if not isinstance(network, GASP) or network.modalities != len(modalities):
         raise WeightsError(f"{path}: this is not a GASP network for {len(modalities)} modalities.")
     return FusionNetwork(network, modalities, preprocessing, header.get("output") == "distribution")

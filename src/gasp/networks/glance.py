@@ -63,11 +63,13 @@ class Glance(nn.Module):
             nn.Conv2d(width, out, 1) for width, out in zip(stages, pyramid_widths, strict=True)
         )
         self.context = nn.Linear(stages[-1], pyramid)
-        self.smooth = nn.ModuleList([_conv_norm_relu(pyramid, fine), *(_conv_norm_relu(pyramid, pyramid) for _ in range(2))])
+        self.smooth = nn.ModuleList(
+            [_conv_norm_relu(pyramid, fine), *(_conv_norm_relu(pyramid, pyramid) for _ in range(2))]
+        )
         self.fine = _conv_norm_relu(fine, fine)
         self.saliency_head = nn.Sequential(_conv_norm_relu(fine + 5, 32), nn.Conv2d(32, 1, 1))
         self.face_head = nn.Sequential(_conv_norm_relu(fine, 32), nn.Conv2d(32, 5, 1))
-        nn.init.constant_(self.face_head[1].bias[0], -4.0)  # type: ignore[index, arg-type]  # faces are rare: Lin et al., ICCV 2017, section 4.1
+        nn.init.constant_(self.face_head[1].bias[0], -4.0)  # type: ignore[index]  # faces are rare: Lin et al., ICCV 2017, section 4.1
 
     def forward(self, images: Tensor, position: Tensor | None = None) -> GlanceOutput:
         """Saliency logits, face-centre logits and face boxes on a grid of stride 4."""

@@ -65,7 +65,9 @@ class Pipeline:
 
     latency = 0
 
-    def __init__(self, settings: PredictSettings, networks: Networks | None = None, *, step: float = 0.04) -> None:
+    def __init__(
+        self, settings: PredictSettings, networks: Networks | None = None, *, step: float = 0.04
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.networks = networks or Networks.load(settings)
@@ -86,9 +88,7 @@ class Pipeline:
         images = [frame.image for frame in frames]
         glimpses = self.networks.reader.read(images)
         found = self._detect(images, glimpses)
-        observations = [
-            self._observe(*stage) for stage in zip(frames, sounds, glimpses, found, strict=True)
-        ]
+        observations = [self._observe(*stage) for stage in zip(frames, sounds, glimpses, found, strict=True)]
         drawn = [self._draw(observation) for observation in observations]
         fused = self._fusion.step(
             [self._in_order(maps, o) for maps, o in zip(drawn, observations, strict=True)],
@@ -148,12 +148,16 @@ class Pipeline:
                 maps[cue.name] = np.zeros(observation.grid, np.uint8)
         return maps
 
-    def _in_order(self, maps: dict[str, NDArray[np.uint8]], observation: Observation) -> list[NDArray[np.uint8]]:
+    def _in_order(
+        self, maps: dict[str, NDArray[np.uint8]], observation: Observation
+    ) -> list[NDArray[np.uint8]]:
         """The maps that the fusion takes; a modality that is not computed is a black picture."""
         black = np.zeros(observation.grid, np.uint8)
         return [maps.get(name, black) for name in self.networks.fusion.modalities]
 
-    def _predict(self, observation: Observation, maps: dict[str, NDArray[np.uint8]], fused: Fused) -> Prediction:
+    def _predict(
+        self, observation: Observation, maps: dict[str, NDArray[np.uint8]], fused: Fused
+    ) -> Prediction:
         saliency = fused.saliency
         if not np.isfinite(saliency).all():
             self._note("fusion network gave values that are not numbers", None)
@@ -173,7 +177,9 @@ class Pipeline:
     def _note(self, event: str, error: Exception | None, count: int = 1) -> None:
         """Counts an event and says it the first time."""
         if event not in self.events:
-            log.warning("%s%s; counted from now on", event, f" ({type(error).__name__}: {error})" if error else "")
+            log.warning(
+                "%s%s; counted from now on", event, f" ({type(error).__name__}: {error})" if error else ""
+            )
         self.events[event] += count
 
 

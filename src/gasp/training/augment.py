@@ -64,7 +64,9 @@ class View:
         y = np.arange(self.height, dtype=np.float64)[:, None] + 0.5
         source_x = inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]
         source_y = inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]
-        return np.stack([source_x * 2 / source_width - 1, source_y * 2 / source_height - 1]).astype(np.float32)
+        return np.stack([source_x * 2 / source_width - 1, source_y * 2 / source_height - 1]).astype(
+            np.float32
+        )
 
 
 def _about_pixel_corners(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

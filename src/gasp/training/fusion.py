@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -38,6 +37,7 @@ from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
 from gasp.training.glance import count_points
 from gasp.training.images import Picture
+from gasp.training.prefetch import prefetch
 
 log = logging.getLogger(__name__)
 
@@ -114,29 +114,28 @@ def make_scenes(pictures: Sequence[Picture], reader: GlanceReader, recipe: Fusio
             views.append(random_view(rng, height, width, *size, zoom=(1.0, 3.0), whole=0.0))
         images = [random_colour(rng, view.warp(picture.image, fill=114)) for view in views]
         for view, image, glimpse in zip(views, images, reader.read(images, least_score=0.3), strict=True):
-            cells = View(view.matrix, view.height, view.width)
             density = cv2.resize(
-                cells.warp(picture.density), glimpse.saliency.shape[::-1], interpolation=cv2.INTER_AREA
+                view.warp(picture.density), glimpse.saliency.shape[::-1], interpolation=cv2.INTER_AREA
             )
-            if density.sum() < 0.2 * picture.density.sum() * np.prod(density.shape) / np.prod(image.shape[:2]):
+            if density.sum() < 0.2 * picture.density.sum() * np.prod(density.shape) / np.prod(
+                image.shape[:2]
+            ):
                 continue
             faces = [Face(k + 1, found.box, found.score) for k, found in enumerate(glimpse.faces)]
             x, y = view.points(picture.x, picture.y)
-            scenes.append(Scene(image, glimpse.saliency, density, x, y, faces))
+            scenes.append(Scene(image, glimpse.saliency, np.asarray(density, np.float32), x, y, faces))
     return scenes
 
 
-class ClipBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
-    """One batch of clips per index, drawn at random from ``scenes`` with the recipe's seed."""
+class ClipBatches:
+    """The batch of clips of every step, drawn at random from ``scenes`` with the recipe's seed."""
 
     def __init__(self, scenes: Sequence[Scene], recipe: FusionRecipe) -> None:
         self.scenes = scenes
         self.recipe = recipe
 
-    def __len__(self) -> int:
-        return self.recipe.steps
-
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
+    def make(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step, one entry per key of :func:`make_clip`."""
         rng = np.random.default_rng([self.recipe.seed, step])
         chosen = rng.integers(len(self.scenes), size=self.recipe.batch)
         clips = [make_clip(self.scenes[i], rng, self.recipe) for i in chosen]
@@ -154,7 +153,6 @@ def make_clip(scene: Scene, rng: np.random.Generator, recipe: FusionRecipe) -> d
         frames = frames[:1] * length
     height, width = PREPROCESSING.height // 2, PREPROCESSING.width // 2
     last = views[-1]
-    grid_height, grid_width = scene.density.shape
     fine = View(last.matrix * 0.5, height, width)
     on_grid = View(_from_grid(fine, scene), height, width)
     density = np.clip(on_grid.warp(scene.density), 0, None)
@@ -169,7 +167,7 @@ def make_clip(scene: Scene, rng: np.random.Generator, recipe: FusionRecipe) -> d
 
 
 def _still_view(scene: Scene) -> View:
-    return whole_view(*scene.image.shape[:2], PREPROCESSING.height, PREPROCESSING.width)
+    return whole_view(scene.image.shape[0], scene.image.shape[1], PREPROCESSING.height, PREPROCESSING.width)
 
 
 def _camera(scene: Scene, rng: np.random.Generator, length: int) -> list[View]:
@@ -243,7 +241,9 @@ def _draw_frame(scene: Scene, view: View, action: _Action | None, t: int) -> NDA
 
 def _draw_motion(view: View, action: _Action, t: int) -> NDArray[np.uint8]:
     spot = _spot_box(view, action)
-    drawn = draw_on_faces([spot], [float(action.strength[t])], (view.height, view.width), (view.height, view.width))
+    drawn = draw_on_faces(
+        [spot], [float(action.strength[t])], (view.height, view.width), (view.height, view.width)
+    )
     clutter = cv2.resize(action.clutter, (view.width, view.height)) * 255 * 0.5
     return np.asarray(np.maximum(drawn, clutter), np.uint8)
 
@@ -274,7 +274,11 @@ def _as_in_video(
 ) -> NDArray[np.floating]:
     """The density that the prior expects in a moving scene."""
     faces = [_seen(face, view).box for face in scene.faces]
-    inside = [i for i, box in enumerate(faces) if 0 <= box.centre[0] < view.width and 0 <= box.centre[1] < view.height]
+    inside = [
+        i
+        for i, box in enumerate(faces)
+        if 0 <= box.centre[0] < view.width and 0 <= box.centre[1] < view.height
+    ]
     spot = _spot_box(view, action)
     share = prior.motion * float(action.strength[-1])
     extra = share * _look_at(spot, view, prior.spread)
@@ -294,9 +298,7 @@ def _look_at(box: Box, view: View, spread: float) -> NDArray[np.float64]:
     # Recorded points scatter by about a degree of sight, 2 % of the picture's width.
     wide = np.hypot(spread * box.width, 0.02 * view.width)
     high = np.hypot(spread * box.height, 0.02 * view.width)
-    looks = np.outer(
-        np.exp(-0.5 * ((y - centre_y) / high) ** 2), np.exp(-0.5 * ((x - centre_x) / wide) ** 2)
-    )
+    looks = np.outer(np.exp(-0.5 * ((y - centre_y) / high) ** 2), np.exp(-0.5 * ((x - centre_x) / wide) ** 2))
     return looks / max(looks.sum(), 1e-12)
 
 
@@ -313,11 +315,17 @@ def train_fusion(
     torch.set_flush_denormal(True)
     network = create_model(NETWORK, **OPTIONS).train()
     assert isinstance(network, GASP)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, recipe.steps, pct_start=0.05)
+    average = AveragedModel(
+        network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
+    )
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, recipe.steps, pct_start=0.05
+    )
     started, running = time.monotonic(), 0.0
-    for step, batch in _batches(ClipBatch(scenes, recipe)):
+    for step, batch in prefetch(ClipBatches(scenes, recipe).make, range(recipe.steps)):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             output = network(PREPROCESSING.normalise(batch["inputs"]))
         loss = losses.map_loss(output.logits, batch["density"], batch["fixations"])
@@ -331,9 +339,17 @@ def train_fusion(
         running += (loss.item() - running) * 0.02
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
             rate = (step + 1) / (time.monotonic() - started)
-            summary = _summary(average.module, held_back, recipe)
-            log.info("step %d of %d: loss %.3f, %.2f steps/s, %s", step + 1, recipe.steps, running, rate, summary)
-    return average.module.eval()
+            summary = _summary(_averaged(average), held_back, recipe)
+            log.info(
+                "step %d of %d: loss %.3f, %.2f steps/s, %s", step + 1, recipe.steps, running, rate, summary
+            )
+    return _averaged(average)
+
+
+def _averaged(average: AveragedModel) -> GASP:
+    network = average.module.eval()
+    assert isinstance(network, GASP)
+    return network
 
 
 def _dam_loss(dam_logits: Tensor, density: Tensor) -> Tensor:
@@ -347,7 +363,6 @@ def _summary(network: GASP, scenes: Sequence[Scene], recipe: FusionRecipe) -> st
     """Mean loss on held-back stills and clips, always the same ones."""
     if not scenes:
         return "nothing held back"
-    network.eval()
     parts = []
     for name, still in (("stills", 1.0), ("clips", 0.0)):
         rng = np.random.default_rng(1)
@@ -361,19 +376,3 @@ def _summary(network: GASP, scenes: Sequence[Scene], recipe: FusionRecipe) -> st
             values.append(losses.map_loss(logits, batch["density"], batch["fixations"]).item())
         parts.append(f"held-back {name} {np.mean(values):.3f}")
     return ", ".join(parts)
-
-
-def _batches(data: ClipBatch) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    loader = torch.utils.data.DataLoader(
-        data, batch_size=None, num_workers=1, prefetch_factor=4, worker_init_fn=_one_thread
-    )
-    yield from enumerate(loader)
-
-
-def _one_thread(_worker: int) -> None:
-    cv2.setNumThreads(1)
-
-
-def save_options() -> dict[str, Any]:
-    """Arguments of :func:`gasp.create_model` for the trained network."""
-    return {"network": NETWORK, "options": OPTIONS}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from gasp.networks.glance import STRIDE, Glance
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
 from gasp.training.images import Picture
+from gasp.training.prefetch import prefetch
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +76,8 @@ class GlanceRecipe:
         return cosine * min(1.0, (self.steps - step) / (self.steps - self.decay_from))
 
 
-class GlanceBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
-    """One training batch per index, drawn at random from ``pictures`` with the recipe's seed."""
+class GlanceBatches:
+    """The training batch of every step, drawn at random from ``pictures`` with the recipe's seed."""
 
     def __init__(self, pictures: Sequence[Picture], recipe: GlanceRecipe) -> None:
         self.pictures = pictures
@@ -86,10 +87,8 @@ class GlanceBatch(torch.utils.data.Dataset[dict[str, Tensor]]):
         share += np.where(has_faces, 0, (1 - recipe.late_faces) / max(1, (~has_faces).sum()))
         self._late_shares = share / share.sum()
 
-    def __len__(self) -> int:
-        return self.recipe.steps
-
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
+    def make(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step, one entry per key of :func:`example`."""
         rng = np.random.default_rng([self.recipe.seed, step])
         height, width = SIZES[rng.choice(len(SIZES), p=(0.6, 0.25, 0.15))]
         if step < self.recipe.decay_from:
@@ -116,7 +115,9 @@ def example(picture: Picture, view: View, rng: np.random.Generator | None = None
         image = random_colour(rng, image)
     source_height, source_width = picture.image.shape[:2]
     cells = view.scaled(1 / STRIDE)
-    density = cv2.resize(view.warp(picture.density), (cells.width, cells.height), interpolation=cv2.INTER_AREA)
+    density = cv2.resize(
+        view.warp(picture.density), (cells.width, cells.height), interpolation=cv2.INTER_AREA
+    )
     centres, boxes, mask, valid = face_targets(picture, cells)
     return {
         "image": image.transpose(2, 0, 1),
@@ -146,7 +147,7 @@ def face_targets(picture: Picture, cells: View) -> tuple[NDArray, NDArray, NDArr
     shape = (cells.height, cells.width)
     centres, boxes = np.zeros((1, *shape), np.float32), np.zeros((4, *shape), np.float32)
     mask, valid = np.zeros((1, *shape), np.float32), np.ones((1, *shape), np.float32)
-    if picture.faces is None:
+    if picture.faces is None or picture.face_known is None:
         return centres, boxes, mask, valid * 0
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     for (x1, y1, x2, y2), known in zip(picture.faces, picture.face_known, strict=True):
@@ -156,12 +157,16 @@ def face_targets(picture: Picture, cells: View) -> tuple[NDArray, NDArray, NDArr
         column, row = int(np.floor(x)), int(np.floor(y))
         if not (0 <= column < shape[1] and 0 <= row < shape[0]):
             # Its centre lies outside, but part of it may show: that part is not background.
-            valid[0, max(0, int(top)) : max(0, int(bottom) + 1), max(0, int(left)) : max(0, int(right) + 1)] = 0
+            valid[
+                0, max(0, int(top)) : max(0, int(bottom) + 1), max(0, int(left)) : max(0, int(right) + 1)
+            ] = 0
             continue
         if not known or min(w, h) < 2:
             valid[0, max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1] = 0
             continue
-        skirt = np.exp(-((columns - column) ** 2 / (2 * (w / 6) ** 2) + (rows - row) ** 2 / (2 * (h / 6) ** 2)))
+        skirt = np.exp(
+            -((columns - column) ** 2 / (2 * (w / 6) ** 2) + (rows - row) ** 2 / (2 * (h / 6) ** 2))
+        )
         centres[0] = np.maximum(centres[0], skirt)
         near = skirt > 0.6
         for plane, value in enumerate((x - columns[near] - 0.5, y - rows[near] - 0.5, np.log(w), np.log(h))):
@@ -188,7 +193,7 @@ def train_glance(
     torch.manual_seed(recipe.seed)
     # Without this, steps become several times slower once gradients shrink into denormal numbers.
     torch.set_flush_denormal(True)
-    network = Glance().to(memory_format=torch.channels_last)
+    network: Glance = Glance().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(
         network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
     )
@@ -196,7 +201,7 @@ def train_glance(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, recipe.relative_rate)
     first = _resume(keep, network, average, optimiser, schedule)
     started, running = time.monotonic(), 0.0
-    for step, batch in _batches(GlanceBatch(pictures, recipe), first):
+    for step, batch in prefetch(GlanceBatches(pictures, recipe).make, range(first, recipe.steps)):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             outputs = network(_unit(batch["image"]), batch["position"])
         saliency = losses.map_loss(outputs.saliency, batch["density"], batch["fixations"])
@@ -216,16 +221,22 @@ def train_glance(
             log.info(
                 "step %d of %d: loss %.3f (saliency %.3f, centres %.3f, boxes %.3f), %.2f steps/s, %s",
                 step + 1, recipe.steps, running, saliency.item(), centres.item(), boxes.item(), rate,
-                _summary(average.module, held_back),
+                _summary(_averaged(average), held_back),
             )  # fmt: skip
             if keep is not None:
                 _save(keep, step + 1, network, average, optimiser, schedule)
-    return average.module.eval()
+    return _averaged(average)
+
+
+def _averaged(average: AveragedModel) -> Glance:
+    network = average.module.eval()
+    assert isinstance(network, Glance)
+    return network
 
 
 def predict_whole(network: Glance, image: NDArray[np.uint8], height: int, width: int) -> Tensor:
     """Probability of fixation per cell for one whole picture, (1, 1, h, w)."""
-    view = whole_view(*image.shape[:2], height, width)
+    view = whole_view(image.shape[0], image.shape[1], height, width)
     pixels = torch.from_numpy(view.warp(image).transpose(2, 0, 1)[None].copy())
     with torch.inference_mode():
         logits = network(_unit(pixels)).saliency
@@ -234,7 +245,6 @@ def predict_whole(network: Glance, image: NDArray[np.uint8], height: int, width:
 
 def _summary(network: Glance, pictures: Sequence[Picture]) -> str:
     """CC and NSS on held-back pictures, per set."""
-    network.eval()
     scores: dict[str, list[tuple[float, float]]] = {}
     for picture in pictures:
         height, width = picture.image.shape[:2]
@@ -247,23 +257,13 @@ def _summary(network: Glance, pictures: Sequence[Picture]) -> str:
         nss = (standard * fixations).sum() / fixations.sum()
         scores.setdefault(picture.set_name, []).append((float(cc), float(nss)))
     means = {name: np.nanmean(values, 0) for name, values in scores.items()}
-    return ", ".join(f"{name}: CC {m[0]:.3f} NSS {m[1]:.2f}" for name, m in means.items()) or "nothing held back"
+    return (
+        ", ".join(f"{name}: CC {m[0]:.3f} NSS {m[1]:.2f}" for name, m in means.items()) or "nothing held back"
+    )
 
 
 def _unit(images: Tensor) -> Tensor:
     return images.float().div_(255).contiguous(memory_format=torch.channels_last)
-
-
-def _batches(data: GlanceBatch, first: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.Subset(data, range(first, len(data))),
-        batch_size=None, num_workers=1, prefetch_factor=4, worker_init_fn=_one_thread,
-    )  # fmt: skip
-    yield from enumerate(loader, first)
-
-
-def _one_thread(_worker: int) -> None:
-    cv2.setNumThreads(1)
 
 
 def _decayed(network: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:

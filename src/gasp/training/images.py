@@ -49,7 +49,9 @@ def load_pictures(
     """
     missing = [name for name in sets if not (folder / name).is_dir()]
     if missing:
-        raise InputError(f"{folder} has no folder {', '.join(missing)}: the recipe needs the sets {', '.join(sets)}")
+        raise InputError(
+            f"{folder} has no folder {', '.join(missing)}: the recipe needs the sets {', '.join(sets)}"
+        )
     training: list[Picture] = []
     kept: list[Picture] = []
     for name in sets:

@@ -1,0 +1,98 @@
+"""How fast the default pipeline is at 720p, and whether memory and time per frame stay flat.
+
+    python benchmarks/speed.py [--seconds 60] [--long 600] [--json FILE]
+
+The clip of the package is enlarged to 1280 x 720 and repeated. Every figure comes from a process of its own: wall
+time without start-up (from run.json), and the largest resident set as the system accounts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import torch
+from gasp.demo import clip_path
+
+from gasp.video import VideoWriter, open_source
+
+GASP = [sys.executable, "-m", "gasp"]
+
+
+def make_video(path: Path, seconds: float) -> None:
+    """The clip at 1280 x 720, repeated up to a length, with its sound once."""
+    with open_source(clip_path()) as source:
+        frames = [cv2.resize(frame.image, (1280, 720), interpolation=cv2.INTER_LINEAR) for frame in source]
+        fps = source.fps
+    with VideoWriter(path, 1280, 720, fps, sound_from=clip_path()) as writer:
+        for k in range(round(seconds * fps)):
+            writer.write(frames[k % len(frames)], k / fps)
+
+
+def measure(video: Path, *options: str) -> dict[str, float]:
+    """Frames per second and peak memory (MiB) of one run of ``gasp predict``."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [*GASP, "predict", str(video), "-o", out, "--quiet", *options]
+        process = subprocess.Popen(command)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{' '.join(command)} failed")
+        manifest = json.loads((Path(out) / video.stem / "run.json").read_text())
+    timing = manifest["timing"]
+    return {
+        "frames": manifest["frames"]["done"],
+        "fps": timing["frames_per_second"],
+        "ms": 1000 * timing["seconds"] / manifest["frames"]["done"],
+        "MiB": usage.ru_maxrss / 1024,
+    }
+
+
+def help_time(runs: int = 7) -> float:
+    """Median seconds of ``gasp --help``."""
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        subprocess.run([*GASP, "--help"], check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - started)
+    return sorted(times)[runs // 2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--long", type=float, default=0, help="also a video of so many seconds, for flatness")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        short = Path(folder) / "short.mp4"
+        make_video(short, options.seconds)
+        plain = ("--no-overlay", "--no-report")
+        rows[f"overlay and report, {options.seconds:g} s"] = measure(short)
+        rows[f"tables only, {options.seconds:g} s"] = measure(short, *plain)
+        if options.long:
+            long = Path(folder) / "long.mp4"
+            make_video(long, options.long)
+            rows[f"overlay and report, {options.long:g} s"] = measure(long)
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
+    print(f"{'1280 x 720':32s}{'frames':>8s}{'frames/s':>10s}{'ms/frame':>10s}{'peak MiB':>10s}")
+    for name, row in rows.items():
+        print(f"{name:32s}{row['frames']:8.0f}{row['fps']:10.1f}{row['ms']:10.1f}{row['MiB']:10.0f}")
+    seconds = help_time()
+    print(f"gasp --help: {seconds:.3f} s")
+    if options.json:
+        options.json.write_text(json.dumps({"rows": rows, "help": seconds}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

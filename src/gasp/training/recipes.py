@@ -1,0 +1,94 @@
+"""The recipes of the weights that ship with the package, from folders of pictures to files of weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from gasp.errors import UsageError
+from gasp.faces.glance import GlanceReader
+from gasp.networks.glance import Glance
+from gasp.training.fusion import (
+    MODALITIES,
+    NETWORK,
+    OPTIONS,
+    PREPROCESSING,
+    FusionRecipe,
+    make_scenes,
+    train_fusion,
+)
+from gasp.training.glance import GlanceRecipe, train_glance
+from gasp.training.images import load_pictures
+from gasp.weights import load_packaged, load_weights, save_weights
+
+log = logging.getLogger(__name__)
+
+LICENCE = {
+    "licence": "MIT",
+    "commercial_use": "allowed",
+    "training_data": "OSIE (Xu et al., 2014), EyeCrowd (Jiang et al., 2014), SUN scenes (Liang, 2015); all MIT",
+}
+
+
+def default_saliency(data: Path, out: Path, *, steps: int | None = None, half: bool = True) -> Path:
+    """Recipe ``default-saliency``: the network for saliency and faces, from the sets under ``data``.
+
+    ``steps`` shortens the recipe, for a try. Training goes on where it was interrupted (its state is
+    kept beside ``out``). Returns ``out``, a safetensors file.
+    """
+    recipe = GlanceRecipe()
+    if steps is not None:
+        late = max(1, round(steps * recipe.decay_from / recipe.steps))
+        recipe = replace(recipe, steps=steps, decay_from=late, warmup=min(recipe.warmup, max(1, steps // 10)))
+    training, held = load_pictures(data)
+    log.info("%d pictures to learn from, %d held back", len(training), len(held))
+    state = out.with_name(out.name + ".state")
+    network = train_glance(
+        training, recipe, held_back=held, keep=state, every=min(250, recipe.steps), half=half
+    )
+    metadata = {
+        **LICENCE,
+        "recipe": json.dumps({"default-saliency": asdict(recipe)}),
+        "torch": torch.__version__,
+    }
+    save_weights(network, out, network="glance", options={}, metadata=metadata)
+    state.unlink(missing_ok=True)
+    return out
+
+
+def default_fusion(
+    data: Path, out: Path, *, saliency: Path | None = None, steps: int | None = None, half: bool = True
+) -> Path:
+    """Recipe ``default-fusion``: the compact GASP network, on clips made from the sets under ``data``.
+
+    ``saliency``: weights of the saliency network, the packaged ones if None. ``steps`` as above.
+    """
+    recipe = FusionRecipe() if steps is None else FusionRecipe(steps=steps)
+    network = load_packaged("glance") if saliency is None else load_weights(saliency)
+    if not isinstance(network, Glance):
+        raise UsageError(f"{saliency} does not hold the saliency network 'glance'")
+    training, held = load_pictures(data)
+    reader = GlanceReader(network)
+    scenes = make_scenes(training, reader, recipe)
+    away = make_scenes(held, reader, FusionRecipe(views=1))
+    log.info("%d scenes to learn from, %d held back", len(scenes), len(away))
+    fusion = train_fusion(scenes, recipe, held_back=away, half=half)
+    metadata = {
+        **LICENCE,
+        "modalities": json.dumps(MODALITIES),
+        "preprocessing": json.dumps(asdict(PREPROCESSING)),
+        "output": "distribution",
+        **_made_by("default-fusion", recipe),
+    }
+    return save_weights(fusion, out, network=NETWORK, options=OPTIONS, metadata=metadata)
+
+
+RECIPES: dict[str, Callable[..., Path]] = {
+    "default-saliency": default_saliency,
+    "default-fusion": default_fusion,
+}
