@@ -16,7 +16,7 @@ CLOCK = Fraction(1, 90000)
 
 
 def moving_square(count: int, width: int = 64, height: int = 48) -> NDArray[np.uint8]:
-    """Pictures (count, height, width, 3): a bright square moves over a gradient, so that each is different."""
+    """Pictures (count, height, width, 3): a bright square moves over a gradient, so that they differ."""
     x, y = np.meshgrid(np.linspace(0, 120, width), np.linspace(0, 120, height))
     background = np.stack([x, y, (x + y) / 2], -1).astype(np.uint8)
     frames = np.repeat(background[None], count, 0)
@@ -69,9 +69,11 @@ def write_video(
         video = output.add_stream(codec, Fraction(fps).limit_denominator(1001), options=options or {})
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = pix_fmt
-        video.codec_context.time_base = CLOCK if codec in ("libx264", "libvpx-vp9", "libvpx") else 1 / Fraction(
-            fps
-        ).limit_denominator(1001)
+        video.codec_context.time_base = (
+            CLOCK
+            if codec in ("libx264", "libvpx-vp9", "libvpx")
+            else 1 / Fraction(fps).limit_denominator(1001)
+        )
         audio = None
         if sound is not None:
             layout = "mono" if len(sound) == 1 else "stereo"
@@ -99,7 +101,12 @@ def write_sound(path: Path, sound: NDArray[np.float32], rate: int, codec: str) -
 
 
 def _encode_sound(
-    output: Any, audio: Any, sound: NDArray[np.float32], layout: str, start: float, gap: tuple[float, float] | None
+    output: Any,
+    audio: Any,
+    sound: NDArray[np.float32],
+    layout: str,
+    start: float,
+    gap: tuple[float, float] | None,
 ) -> None:
     rate = audio.codec_context.sample_rate
     for first in range(0, sound.shape[1], 1000):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import shutil
@@ -10,6 +9,9 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+
+from gasp.errors import InputError, UsageError
+from gasp.video import open_source
 from helpers.videos import (
     clicks,
     cut_short,
@@ -19,9 +21,6 @@ from helpers.videos import (
     write_sound,
     write_video,
 )
-
-from gasp.errors import InputError, UsageError
-from gasp.video import open_source
 
 CONTAINERS = [
     ("clip.mp4", "libx264", "yuv420p", 6),
@@ -147,7 +146,9 @@ def test_pictures_are_upright(tmp_path: Path, matrix: tuple[int, int, int, int],
         ("png", "rgb24", 31, 7),
     ],
 )
-def test_pixel_formats_and_odd_sizes(tmp_path: Path, codec: str, pix_fmt: str, width: int, height: int) -> None:
+def test_pixel_formats_and_odd_sizes(
+    tmp_path: Path, codec: str, pix_fmt: str, width: int, height: int
+) -> None:
     pictures = moving_square(3, width, height)
     name = "clip.mov" if codec == "png" else "clip.mkv"
     if pix_fmt.startswith("gray"):
@@ -165,9 +166,7 @@ def test_transparent_pictures_lie_over_black(tmp_path: Path) -> None:
     pictures = np.zeros((2, 8, 16, 4), np.uint8)
     pictures[..., :3] = (200, 100, 50)
     pictures[:, :, 8:, 3] = 255
-    path = write_video(
-        tmp_path / "clip.mov", pictures, codec="png", pix_fmt="rgba", source_format="rgba"
-    )
+    path = write_video(tmp_path / "clip.mov", pictures, codec="png", pix_fmt="rgba", source_format="rgba")
     image = next(iter(open_source(path))).image
     assert image[:, :8].max() == 0
     np.testing.assert_array_equal(image[4, 12], (200, 100, 50))
@@ -275,20 +274,21 @@ def test_matroska_cut_short(tmp_path: Path) -> None:
         ("clip.mkv", "libx264", {"g": "25", "bf": "2"}),
         ("clip.avi", "mpeg4", {}),
         ("clip.ts", "libx264", {"g": "30"}),
-        ("clip.webm", "libvpx", {"auto-alt-ref": "1", "lag-in-frames": "10"}),
+        ("clip.webm", "libvpx", {"auto-alt-ref": "1", "lag-in-frames": "10", "cpu-used": "8"}),
     ],
 )
-@pytest.mark.parametrize(("start", "every"), [(0, 7), (60, 1), (99, 3), (149, 1), (500, 1)])
 def test_starting_later_gives_the_same_pictures(
-    tmp_path: Path, name: str, codec: str, options: dict[str, str], start: int, every: int
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
-    path = write_video(tmp_path / name, moving_square(150), codec=codec, options=options)
+    path = write_video(tmp_path / name, moving_square(120), codec=codec, options=options)
     source = open_source(path)
-    expected = list(itertools.islice(source, start, None, every))
-    found = list(source.frames(start, every))
-    assert [(frame.index, frame.time) for frame in found] == [(f.index, f.time) for f in expected]
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one.image, other.image)
+    everything = list(source)
+    for start, every in [(0, 7), (60, 1), (99, 3), (119, 1), (500, 1)]:
+        expected = everything[start::every]
+        found = list(source.frames(start, every))
+        assert [(frame.index, frame.time) for frame in found] == [(f.index, f.time) for f in expected]
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one.image, other.image)
 
 
 def test_wrong_starts_are_refused(tmp_path: Path) -> None:

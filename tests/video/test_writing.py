@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -9,10 +10,18 @@ import av
 import cv2
 import numpy as np
 import pytest
-from helpers.videos import clicks, loudest, moving_square, set_display_matrix, write_video
 
 from gasp.errors import InputError, OutputError, UsageError
-from gasp.video import GifWriter, ImageFolderWriter, Sound, VideoWriter, open_source, read_sound
+from gasp.video import (
+    GifWriter,
+    ImageFolderWriter,
+    PictureWriter,
+    Sound,
+    VideoWriter,
+    open_source,
+    read_sound,
+)
+from helpers.videos import clicks, loudest, moving_square, set_display_matrix, write_video
 
 
 def copy(source_path: Path, target: Path, **settings: object) -> None:
@@ -27,6 +36,12 @@ def copy(source_path: Path, target: Path, **settings: object) -> None:
 def packets(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def fail_after_one_picture(writer: PictureWriter) -> None:
+    with writer:
+        writer.write(moving_square(1)[0])
+        raise ZeroDivisionError
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -103,7 +118,6 @@ class TestVideo:
         [
             ("in.mov", "pcm_s16le", 48000, 2),
             ("in.mkv", "flac", 44100, 1),
-            ("in.mkv", "libvorbis", 48000, 2),
             ("in.mkv", "pcm_s16le", 8000, 1),
             ("in.mkv", "flac", 96000, 2),
             ("in.ts", "aac", 48000, 2),
@@ -131,6 +145,18 @@ class TestVideo:
         assert after.end == pytest.approx(before.end, abs=0.05)
         first = next(iter(open_source(tmp_path / "out.mp4")))
         assert first.time == pytest.approx(open_source(source).start_time, abs=0.001)
+
+    def test_a_container_that_refuses_the_codec_gets_aac(self, tmp_path: Path) -> None:
+        source = write_video(
+            tmp_path / "in.mkv", moving_square(25), sound=clicks(48000, 1.0, [0.5]), sound_codec="libopus"
+        )
+        copy(source, tmp_path / "out.mov")
+        with av.open(str(tmp_path / "out.mov")) as container:
+            assert container.streams.audio[0].codec_context.name == "aac"
+        sound = read_sound(tmp_path / "out.mov")
+        assert sound is not None
+        assert loudest(sound.samples, 16000, sound.start, 0.5) == pytest.approx(0.5, abs=0.002)
+        assert len(list(open_source(tmp_path / "out.mov"))) == 25
 
     def test_sound_from_memory(self, tmp_path: Path) -> None:
         sound = Sound(clicks(16000, 1.0, [0.6])[0], 16000, 0.0)
@@ -221,22 +247,17 @@ class TestVideo:
 class TestUnfinished:
     def test_an_exception_leaves_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "out.mp4").write_text("the result of before")
-        with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "out.mp4", 64, 48, 25) as writer:
-            writer.write(moving_square(1)[0])
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            fail_after_one_picture(VideoWriter(tmp_path / "out.mp4", 64, 48, 25))
         assert [item.name for item in tmp_path.iterdir()] == ["out.mp4"]
         assert (tmp_path / "out.mp4").read_text() == "the result of before"
 
     def test_a_partial_result_can_be_kept(self, tmp_path: Path) -> None:
         source = write_video(tmp_path / "in.mp4", moving_square(50), sound=clicks(48000, 2.0, [0.5], 2))
-        with (
-            pytest.raises(KeyboardInterrupt),
-            VideoWriter(tmp_path / "out.mp4", 64, 48, 25, sound_from=source, keep_partial=True) as writer,
-        ):
-            for frame in open_source(source).frames():
-                if frame.index == 25:
-                    raise KeyboardInterrupt
-                writer.write(frame.image, frame.time)
+        writer = VideoWriter(tmp_path / "out.mp4", 64, 48, 25, sound_from=source, keep_partial=True)
+        for frame in itertools.islice(open_source(source), 25):
+            writer.write(frame.image, frame.time)
+        writer.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
         assert sorted(item.name for item in tmp_path.iterdir()) == ["in.mp4", "out.partial.mp4"]
         partial = open_source(tmp_path / "out.partial.mp4")
         assert len(list(partial)) == 25
@@ -255,7 +276,10 @@ class TestUnfinished:
         assert list(tmp_path.iterdir()) == []
 
     def test_wrong_pictures_and_settings(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="64 x 48"), VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer:
+        with (
+            pytest.raises(UsageError, match="64 x 48"),
+            VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer,
+        ):
             writer.write(np.zeros((10, 10, 3), np.uint8))
         with pytest.raises(InputError), VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer:
             writer.write(np.zeros((48, 64, 3), np.float32))
@@ -289,9 +313,8 @@ class TestUnfinished:
     def test_no_thread_stays_behind(self, tmp_path: Path) -> None:
         before = threading.active_count()
         for _ in range(3):
-            with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer:
-                writer.write(moving_square(1)[0])
-                raise ZeroDivisionError
+            with pytest.raises(ZeroDivisionError):
+                fail_after_one_picture(VideoWriter(tmp_path / "a.mp4", 64, 48, 25))
         assert threading.active_count() == before
 
     @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files the POSIX way")
@@ -304,11 +327,11 @@ import numpy as np
 from gasp.errors import OutputError
 from gasp.video import {kind}
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
-noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
+noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
 try:
-    with {kind}(sys.argv[1], 320, 240, 25) as writer:
-        for _ in range(60):
+    with {kind}(sys.argv[1], 160, 120, 25) as writer:
+        for _ in range(10):
             writer.write(np.roll(noise, 7))
 except OutputError as error:
     print(error)
@@ -346,9 +369,8 @@ class TestGif:
         assert [frame.time for frame in source] == pytest.approx([0, 0.2])
 
     def test_partial(self, tmp_path: Path) -> None:
-        with pytest.raises(ZeroDivisionError), GifWriter(tmp_path / "a.gif", 64, 48, 5, keep_partial=True) as w:
-            w.write(moving_square(1)[0])
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            fail_after_one_picture(GifWriter(tmp_path / "a.gif", 64, 48, 5, keep_partial=True))
         assert [item.name for item in tmp_path.iterdir()] == ["a.partial.gif"]
 
 
@@ -381,7 +403,6 @@ class TestImageFolder:
 
     def test_unfinished(self, tmp_path: Path) -> None:
         for keep in (False, True):
-            with pytest.raises(ZeroDivisionError), ImageFolderWriter(tmp_path / "maps", keep_partial=keep) as w:
-                w.write(moving_square(1)[0])
-                raise ZeroDivisionError
+            with pytest.raises(ZeroDivisionError):
+                fail_after_one_picture(ImageFolderWriter(tmp_path / "maps", keep_partial=keep))
             assert [item.name for item in tmp_path.iterdir()] == (["maps.partial"] if keep else [])

@@ -2,6 +2,7 @@
 
 from gasp.video.frames import Frame
 from gasp.video.image_writers import GifWriter, ImageFolderWriter
+from gasp.video.prefetch import prefetch
 from gasp.video.reader import open_source
 from gasp.video.sound import Sound, SoundStream, read_sound
 from gasp.video.source import VideoSource
@@ -17,5 +18,6 @@ __all__ = [
     "VideoSource",
     "VideoWriter",
     "open_source",
+    "prefetch",
     "read_sound",
 ]

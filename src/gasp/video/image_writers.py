@@ -108,8 +108,8 @@ def _palette_graph(width: int, height: int) -> Graph:
 class ImageFolderWriter(PictureWriter):
     """A folder of images ``000001.png``, ``000002.png`` ...; grey pictures (H, W) are stored as grey.
 
-    ``suffix`` is ``png`` or ``jpg`` (with ``quality`` 1..100). The folder appears when it is complete; one that
-    is there already is replaced if it holds nothing but such images. Times are not kept.
+    ``suffix`` is ``png`` or ``jpg`` (with ``quality`` 1..100). The folder appears when it is complete; one
+    that is there already is replaced if it holds nothing but such images. Times are not kept.
     """
 
     def __init__(
@@ -150,6 +150,8 @@ def _check_replaceable(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise OutputError(f"{folder} cannot be written: a file of that name is in the way.")
-    other = next((item.name for item in folder.iterdir() if not re.fullmatch(r"\d{6,}\.(png|jpg)", item.name)), None)
+    other = next(
+        (item.name for item in folder.iterdir() if not re.fullmatch(r"\d{6,}\.(png|jpg)", item.name)), None
+    )
     if other is not None:
         raise OutputError(f"{folder} is not replaced: it holds other things, such as {other!r}.")

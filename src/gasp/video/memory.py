@@ -99,7 +99,9 @@ class MemorySource(VideoSource):
                 scaled += 1
             yield frame
         if scaled:
-            _log.warning("%d pictures of other sizes were scaled to %d x %d.", scaled, self.width, self.height)
+            _log.warning(
+                "%d pictures of other sizes were scaled to %d x %d.", scaled, self.width, self.height
+            )
 
     def _frame(self, index: int, item: Any) -> Frame:
         if isinstance(item, Frame):
@@ -126,7 +128,9 @@ def _as_items(pictures: Any) -> Any:
         return pictures
     if isinstance(pictures, Iterable) and not isinstance(pictures, str | bytes):
         return iter(pictures)
-    raise InputError(f"Pictures must be a path, an array or a sequence of arrays, not {type(pictures).__name__}.")
+    raise InputError(
+        f"Pictures must be a path, an array or a sequence of arrays, not {type(pictures).__name__}."
+    )
 
 
 def _rate_of(frames: Sequence[Frame]) -> float | None:

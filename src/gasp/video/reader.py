@@ -28,8 +28,8 @@ def open_source(
     """Open a video file, an image, a folder of numbered images, or pictures in memory.
 
     ``fps`` is the rate of sources that have none of their own. ``sound`` goes with pictures in memory: a
-    :class:`Sound` or ``(samples, rate)``. Raises :class:`InputError` in one sentence when ``source`` cannot be
-    used: missing, empty, damaged from the start, not a video, without pictures, not permitted.
+    :class:`Sound` or ``(samples, rate)``. Raises :class:`InputError` in one sentence when ``source`` cannot
+    be used: missing, empty, damaged from the start, not a video, without pictures, not permitted.
     """
     if not 0 < fps < float("inf"):
         raise UsageError(f"fps must be above 0, not {fps}.")

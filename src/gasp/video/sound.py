@@ -122,10 +122,10 @@ def read_sound(
 class SoundStream:
     """Sound read piece by piece, so that its length does not matter; mono float32 at ``rate``.
 
-    ``source`` is a file or a :class:`Sound`. :meth:`until` gives consecutive pieces from ``start`` on (seconds
-    on the frames' clock). :meth:`window` works like :meth:`Sound.window` while ``t0`` does not go back by more
-    than ``keep`` seconds from the latest window. Use one of the two on one stream. Zeros stand where there is
-    no sound: before its beginning, in gaps, and after its end.
+    ``source`` is a file or a :class:`Sound`. :meth:`until` gives consecutive pieces from ``start`` on
+    (seconds on the frames' clock). :meth:`window` works like :meth:`Sound.window` while ``t0`` does not go
+    back by more than ``keep`` seconds from the latest window. Use one of the two on one stream. Zeros stand
+    where there is no sound: before its beginning, in gaps, and after its end.
     """
 
     def __init__(
@@ -157,7 +157,8 @@ class SoundStream:
         stop = first + round((t1 - t0) * self.rate)
         if self._forgotten is not None and first < self._forgotten:
             raise UsageError(
-                f"Sound at {t0:.2f} s is no longer kept; windows may go back by {self._keep / self.rate:.1f} s."
+                f"Sound at {t0:.2f} s is no longer kept: "
+                f"windows may go back by {self._keep / self.rate:.1f} s."
             )
         self._forget(first - self._keep)
         self._read_to(stop)
@@ -209,8 +210,8 @@ def iterate_sound(
 ) -> Chunks:
     """Decode the sound of a file in chunks on the frames' clock (see :data:`Chunks`), ``channels`` 1 or 2.
 
-    ``start`` and ``end`` (seconds) save work: chunks well outside are left out. Nothing comes when the file has
-    no sound.
+    ``start`` and ``end`` (seconds) save work: chunks well outside are left out. Nothing comes when the file
+    has no sound.
     """
     with open_container(path) as container:
         stream = pick_sound(container)
@@ -358,9 +359,7 @@ def _seek(container: InputContainer, stream: AudioStream, time: float) -> None:
         container.seek(0)
 
 
-def _chunks_of(
-    source: str | PathLike[str] | Sound, rate: int, start: float
-) -> Chunks:
+def _chunks_of(source: str | PathLike[str] | Sound, rate: int, start: float) -> Chunks:
     if isinstance(source, Sound):
         return one_chunk(source.resampled(rate))
     return iterate_sound(Path(source), rate, start=start)

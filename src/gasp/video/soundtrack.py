@@ -14,7 +14,6 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from numpy.typing import NDArray
 
 from gasp.video.containers import clock_origin, open_container, pick_sound, read_packets
 from gasp.video.sound import Chunks, Sound, iterate_sound, one_chunk
@@ -48,12 +47,13 @@ class Soundtrack:
 
 
 def open_soundtrack(
-    output: OutputContainer, sound: Path | Sound, start: float, end: float | None
+    output: OutputContainer, sound: Path | Sound, start: float, end: float | None, *, copy: bool = True
 ) -> Soundtrack | None:
     """Add a sound stream to ``output``; None when the file has no sound.
 
     What lies between ``start`` and ``end`` seconds of the source's clock is kept and moved back by ``start``.
-    Packets are copied unchanged where possible. Otherwise the sound is encoded as AAC, mono or stereo.
+    With ``copy`` packets are copied unchanged where that is common. Otherwise the sound is encoded as AAC,
+    mono or stereo.
     """
     if isinstance(sound, Sound):
         rate = _aac_rate(sound.rate)
@@ -63,8 +63,12 @@ def open_soundtrack(
         return _encode(output, one_chunk(Sound(kept, rate, start)), rate, 1, start)
     container = open_container(sound)
     stream = pick_sound(container)
-    if stream is not None and _can_be_copied(stream):
-        target = output.add_stream_from_template(stream)
+    if stream is not None and copy and _can_be_copied(stream):
+        try:
+            target = output.add_stream_from_template(stream)
+        except ValueError:  # this container does not hold this codec
+            container.close()
+            raise
         return Soundtrack(_copied(container, stream, target, Fraction(start), end))
     container.close()
     if stream is None:
@@ -131,7 +135,7 @@ def _encode(
 
 
 def _without_gaps(chunks: Chunks, begin: int, stop: int | None) -> Chunks:
-    """Chunks from ``begin`` to ``stop``, in pieces of bounded length, with silence in the gaps between them."""
+    """Chunks from ``begin`` to ``stop``, in pieces of bounded length, with silence in the gaps."""
     position: int | None = None
     for index, samples in chunks:
         if index < begin:

@@ -40,7 +40,7 @@ class VideoSource(ABC):
     def frames(self, start_index: int = 0, every: int = 1) -> Iterator[Frame]:
         """Iterate from picture ``start_index`` (counted from 0), yielding each ``every``-th.
 
-        ``Frame.index`` and ``Frame.time`` are those of the whole source. A start beyond the end gives nothing.
+        ``Frame.index`` and ``Frame.time`` are those of the whole source. Beyond the end there is nothing.
         """
 
     @abstractmethod

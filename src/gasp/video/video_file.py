@@ -36,6 +36,8 @@ _WORTH_SEEKING = 50
 _ONE_PICTURE_PER_PACKET = {"h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "mjpeg", "prores", "ffv1"}
 # ... and seeking leads where it should.
 _INDEXED = ("mp4", "matroska")
+# Frames per second; files that claim more have a clock, but no rate.
+_HIGHEST_RATE = 1000
 # Seconds between two pictures that carry the same time stamp.
 _SHORTEST = 1e-3
 
@@ -58,7 +60,8 @@ class VideoFile(VideoSource):
         with open_container(path) as container:
             stream = _video_of(container, path)
             self.has_sound = pick_sound(container) is not None
-            self.fps = float(stream.average_rate or stream.guessed_rate or fps)
+            rates = (stream.average_rate, stream.guessed_rate)
+            self.fps = next((float(rate) for rate in rates if rate and rate <= _HIGHEST_RATE), fps)
             self.duration = _duration(container, stream)
             self._header_count = stream.frames
             run = _Pass(container, stream, self.fps)
@@ -117,8 +120,8 @@ class VideoFile(VideoSource):
             self.skipped = run.damaged
             yield picture
         self.skipped = run.damaged
-        if run.decoded < self._header_count and _is_cut_short(self.path):
-            self.skipped = max(self.skipped, self._header_count - run.decoded)
+        if run.reached < self._header_count and _is_cut_short(self.path):
+            self.skipped = max(self.skipped, self._header_count - run.reached)
         if self.skipped:
             _log.warning("%s: %d damaged or missing pictures were left out.", self.path, self.skipped)
         if run.rescaled:
@@ -155,7 +158,10 @@ class _Place:
 
 
 class _Pass:
-    """One run through a file, with its own decoder. ``size``: (width, height) as stored, None for the first's."""
+    """One run through a file, with its own decoder.
+
+    ``size`` is the (width, height) of the pictures as stored; None for that of the first one decoded.
+    """
 
     def __init__(
         self, container: InputContainer, stream: VideoStream, fps: float, size: tuple[int, int] | None = None
@@ -163,7 +169,7 @@ class _Pass:
         self.size = size
         self.damaged = 0
         self.rescaled = 0
-        self.decoded = 0
+        self.reached = 0  # the index after that of the last picture decoded
         self._container = container
         self._stream = stream
         self._origin = clock_origin(container)
@@ -192,7 +198,7 @@ class _Pass:
         """The pictures from ``start_index`` on, where the next one decoded has the index ``first_index``."""
         for index, frame in enumerate(self._frames(), first_index):
             time = self._time_of(frame)
-            self.decoded += 1
+            self.reached = index + 1
             if index >= start_index and (index - start_index) % every == 0:
                 yield Frame(index, time, self._upright_rgb(frame))
 

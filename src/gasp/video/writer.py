@@ -36,6 +36,9 @@ _QUEUE_LENGTH = 8
 _QUEUE_BYTES = 128 << 20
 _SMPTE170M = 6  # BT.601, the matrix that OpenCV converts with (ITU-T H.273, table 4)
 
+# What the muxer says to sound that it cannot hold, as opposed to a disk that is full.
+_REFUSALS = (av.InvalidDataError, av.ArgumentError, ValueError)
+
 
 class PictureWriter(ABC):
     """Writes pictures one after another; the result appears under its name when it is complete.
@@ -138,8 +141,8 @@ class VideoWriter(PictureWriter):
     ``times=True`` each picture keeps the time it is written with, so variable rates and a late first picture
     survive.
 
-    ``sound_from`` brings sound: a file, a :class:`VideoSource`, or a :class:`Sound`. It is copied as it is where
-    the container can hold it, otherwise encoded as AAC, and stays where it was relative to the pictures.
+    ``sound_from`` brings sound: a file, a :class:`VideoSource`, or a :class:`Sound`. It is copied as it is
+    where the container can hold it, otherwise encoded as AAC, and stays in place relative to the pictures.
     ``start`` and ``end`` (seconds on the source's clock) are for a part of a source: sound outside is left
     out, and written times and sound are moved back by ``start``.
 
@@ -167,7 +170,9 @@ class VideoWriter(PictureWriter):
         if path.suffix.lower() not in _FORMATS:
             raise UsageError(f"{path}: a video's name must end in {', '.join(_FORMATS)}.")
         if width < 1 or height < 1 or not 0 < fps < float("inf"):
-            raise UsageError(f"A video of {width} x {height} pixels at {fps} frames per second is impossible.")
+            raise UsageError(
+                f"A video of {width} x {height} pixels at {fps} frames per second is impossible."
+            )
         super().__init__(Target(path), keep_partial)
         self._size = (int(width), int(height))
         self._times = times
@@ -178,11 +183,16 @@ class VideoWriter(PictureWriter):
         self._container: OutputContainer | None = None
         self._soundtrack: Soundtrack | None = None
         try:
-            self._container = self._open(_FORMATS[path.suffix.lower()])
-            self._stream = self._add_video(self._container, fps, preset, crf, threads)
             sound = _sound_of(sound_from)
-            if sound is not None:
-                self._soundtrack = open_soundtrack(self._container, sound, start, end)
+            rate = Fraction(fps).limit_denominator(1001)
+            options = {"preset": preset, "crf": str(crf)}
+            try:
+                self._open(rate, options, threads, sound, end, copy=True)
+            except _REFUSALS:
+                if sound is None:
+                    raise
+                self._release()
+                self._open(rate, options, threads, sound, end, copy=False)
         except (av.FFmpegError, OSError) as error:
             self._remove()
             raise cannot_write(path, error) from error
@@ -197,18 +207,33 @@ class VideoWriter(PictureWriter):
     def __enter__(self) -> VideoWriter:
         return self
 
-    def _open(self, kind: str) -> OutputContainer:
+    def _open(
+        self,
+        rate: Fraction,
+        options: dict[str, str],
+        threads: int,
+        sound: Path | Sound | None,
+        end: float | None,
+        *,
+        copy: bool,
+    ) -> None:
+        """Make the container with its streams and write its header, which shows whether it can hold them."""
+        kind = _FORMATS[self.path.suffix.lower()]
         # Edit lists, which hold a late start, count in the movie's time scale: 1 ms unless told.
-        options = {"movflags": "+faststart", "movie_timescale": str(1 / _TIME_BASE)}
+        settings = {"movflags": "+faststart", "movie_timescale": str(1 / _TIME_BASE)}
         if kind == "matroska":
-            options = {}
-        return av.open(str(self._target.temporary), "w", format=kind, container_options=options)
+            settings = {}
+        container = av.open(str(self._target.temporary), "w", format=kind, container_options=settings)
+        self._container = container
+        self._stream = self._add_video(container, rate, options, threads)
+        if sound is not None:
+            self._soundtrack = open_soundtrack(container, sound, self._start, end, copy=copy)
+        container.start_encoding()
 
     def _add_video(
-        self, container: OutputContainer, fps: float, preset: str, crf: int, threads: int
+        self, container: OutputContainer, rate: Fraction, options: dict[str, str], threads: int
     ) -> av.VideoStream:
-        rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream("libx264", rate, options={"preset": preset, "crf": str(crf)})
+        stream = container.add_stream("libx264", rate, options=options)
         context = stream.codec_context
         stream.width, stream.height = (side + side % 2 for side in self._size)
         stream.pix_fmt = "yuv420p"
@@ -262,8 +287,13 @@ class VideoWriter(PictureWriter):
     def _add_sound(self, until: float) -> None:
         assert self._container is not None
         if self._soundtrack is not None:
-            for packet in self._soundtrack.until(until):
-                self._container.mux(packet)
+            try:
+                for packet in self._soundtrack.until(until):
+                    self._container.mux(packet)
+            except _REFUSALS as error:
+                _log.warning("%s: the rest of the sound cannot be stored: %s", self.path, error)
+                self._soundtrack.close()
+                self._soundtrack = None
 
     def _finish(self, *, complete: bool) -> None:
         assert self._container is not None
