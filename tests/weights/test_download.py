@@ -62,7 +62,7 @@ def entries(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
             RemoteFile(file, (server.url(f"{how}/{file}"),), archive=kind, strip="top" if kind else "")
             for file in files
         )
-        return replace(base, name=name, folder=name, files=remote, **changes)
+        return replace(base, **{"name": name, "folder": name, "files": remote, **changes})
 
     monkeypatch.setattr(
         catalogue,

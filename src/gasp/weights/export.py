@@ -156,10 +156,10 @@ def _write_onnx(named: nn.Module, inputs: tuple[Tensor, ...], path: Path, output
 
 
 def _write_torch(named: nn.Module, inputs: tuple[Tensor, ...], path: Path, outputs: list[str]) -> Run:
-    with path.open("wb") as file:
-        torch.export.save(torch.export.export(named, inputs, strict=False), file)
-    with path.open("rb") as file:
-        program = torch.export.load(file).module()
+    with path.open("wb") as out:
+        torch.export.save(torch.export.export(named, inputs, strict=False), out)
+    with path.open("rb") as written:
+        program = torch.export.load(written).module()
 
     def run(arrays: Sequence[Tensor]) -> dict[str, np.ndarray]:
         return {name: tensor.numpy() for name, tensor in program(*arrays).items()}
