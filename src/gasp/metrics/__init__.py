@@ -1,7 +1,8 @@
 """Metrics of saliency maps: functions, and :class:`torchmetrics.Metric` classes that average over a dataset.
 
 Maps. One map (H, W) or several (..., H, W); leading axes broadcast, so that one baseline serves many maps.
-Tensors on any device, or arrays; any real type. Work is done in float64, whatever the type given.
+Tensors on any device that knows float64, or arrays; any real type. Work is done in float64, whatever the type
+given.
 
 Answers. For tensors a float64 tensor of the leading shape on the same device; for arrays a float (one map) or
 a float64 array (several).

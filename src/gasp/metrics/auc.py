@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from gasp.errors import UsageError
-from gasp.metrics.maps import Argument, Maps, Scores, evaluate, minmax, nonzero
+from gasp.metrics.maps import Argument, Maps, Rows, Scores, evaluate, from_zero, nonzero
 
 Generator: TypeAlias = torch.Generator | np.random.Generator | None
 
@@ -169,7 +169,7 @@ def _check_sampling(splits: int | None, step: float | None) -> None:
         raise UsageError(f"step must be above 0 and at most 1, not {step}")
 
 
-def _judd(saliency: Tensor, fixations: Tensor) -> Tensor:
+def _judd(saliency: Rows, fixations: Tensor) -> Tensor:
     values = _comparable(saliency)
     points, count = _gather(values, fixations)
     # Among all pixels are the positives themselves; compared with each other they win half of all pairs.
@@ -177,8 +177,9 @@ def _judd(saliency: Tensor, fixations: Tensor) -> Tensor:
     return wins / (count * (values.shape[1] - count))
 
 
-def _judd_fixation_thresholds(saliency: Tensor, fixations: Tensor) -> Tensor:
-    values, pixels = _comparable(saliency), saliency.shape[1]
+def _judd_fixation_thresholds(saliency: Rows, fixations: Tensor) -> Tensor:
+    values = _comparable(saliency)
+    pixels = values.shape[1]
     points, count = _gather(values, fixations)
     below, _ = _ranks(values, points)
     hits = count[:, None] - torch.searchsorted(points, points)
@@ -192,7 +193,7 @@ def _judd_fixation_thresholds(saliency: Tensor, fixations: Tensor) -> Tensor:
 
 
 def _borji(
-    saliency: Tensor, fixations: Tensor, generator: Generator, splits: int | None, step: float | None
+    saliency: Rows, fixations: Tensor, generator: Generator, splits: int | None, step: float | None
 ) -> Tensor:
     values = _stepped(saliency, step)
     points, count = _gather(values, fixations)
@@ -204,7 +205,7 @@ def _borji(
 
 
 def _shuffled(
-    saliency: Tensor,
+    saliency: Rows,
     fixations: Tensor,
     others: Tensor,
     generator: Generator,
@@ -254,18 +255,20 @@ class _Draws:
         return torch.cat([values[order[:count].to(values.device)] for order in orders])
 
 
-def _comparable(saliency: Tensor) -> Tensor:
+def _comparable(saliency: Rows) -> Tensor:
     """Floats in the order of the map's values."""
-    values = saliency.detach()
+    values = saliency.values.detach()
     if values.is_floating_point():
         return values
     return values.float() if values.dtype in (torch.uint8, torch.int8, torch.int16) else values.double()
 
 
-def _stepped(saliency: Tensor, step: float | None) -> Tensor:
+def _stepped(saliency: Rows, step: float | None) -> Tensor:
+    """The values, or their levels at multiples of ``step`` of the map scaled to 0..1."""
     if step is None:
         return _comparable(saliency)
-    return torch.floor(minmax(saliency.detach()) / step).nan_to_num(nan=0.0)
+    shifted = from_zero(saliency).detach()
+    return torch.floor(shifted / shifted.amax(-1, keepdim=True) / step).nan_to_num(nan=0.0)
 
 
 def _gather(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -276,7 +279,7 @@ def _gather(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pad(values: Tensor, rows: Tensor, height: int) -> tuple[Tensor, Tensor]:
-    """Values of several rows, given row by row, as (height, most of a row) padded with infinity; and the counts."""
+    """Values given row by row as (height, most of a row), padded with infinity; and their counts."""
     count = torch.bincount(rows, minlength=height)
     first = count.cumsum(0) - count
     padded = values.new_full((height, int(count.max())), torch.inf)
@@ -309,19 +312,24 @@ def _ranks(values: Tensor, points: Tensor, counted: Tensor | None = None) -> tup
     low, high = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)
     if not torch.isfinite(high - low).all():  # of float32: values near both ends of the type's range
         return _ranks(values.double(), points.double(), counted)
-    # Rounding in this product cannot change the order of two values, only let them share a bin.
-    scale = ((bins - 1) / (high - low)).clamp(max=torch.finfo(values.dtype).max)
-    offset = torch.arange(rows, device=values.device)[:, None] * (bins + 1)
-    place = ((values - low) * scale).nan_to_num_(nan=0.0).to(torch.int32)
+    scale = (1 / (high - low)).clamp(max=torch.finfo(values.dtype).max)
+
+    def bin_of(some: Tensor) -> Tensor:
+        # Each step keeps the order of values, also when it rounds. The fourth root gives many bins to small
+        # values, of which a saliency map has most.
+        unit = (some - low).mul_(scale).clamp_(0, 1)
+        return unit.sqrt_().sqrt_().mul_(bins - 1).to(torch.int32)
+
+    offset = torch.arange(rows, device=values.device, dtype=torch.int32)[:, None] * (bins + 1)
+    place, home = bin_of(values), bin_of(points) + offset
     if counted is not None:
-        place = place.masked_fill(~counted, bins)  # one bin more, above all points
-    place = (place + offset).reshape(-1)
-    home = ((points - low) * scale).nan_to_num(nan=0.0).clamp(0, bins - 1).to(torch.int64) + offset
+        place = place.masked_fill_(~counted, bins)  # one bin more, above all points
+    place = place.add_(offset).reshape(-1)
 
     shared = torch.zeros(rows * (bins + 1), dtype=torch.bool, device=values.device)
-    shared[home.reshape(-1)] = True
+    shared[home.reshape(-1).long()] = True
     histogram = torch.bincount(place, minlength=shared.numel()).masked_fill(shared, 0).reshape(rows, -1)
-    certain = histogram.cumsum(-1).reshape(-1)[home]
+    certain = histogram.cumsum(-1).reshape(-1)[home.long()]
 
     at, columns = nonzero(shared.index_select(0, place).reshape(rows, pixels))
     close, _ = _pad(values[at, columns], at, rows)
@@ -331,8 +339,8 @@ def _ranks(values: Tensor, points: Tensor, counted: Tensor | None = None) -> tup
 
 def _ranks_among_few(values: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """As :func:`_ranks` for few values (n, few), padded with infinity; ``points`` are sorted."""
-    # A value is below point k when at most k points are not above it, and at most point k when at most k points
-    # are below it.
+    # A value is below point k when at most k points are at or below it, and not above point k when at most k
+    # points are below it.
     below = _up_to(torch.searchsorted(points, values, right=True), points.shape[1])
     not_above = _up_to(torch.searchsorted(points, values), points.shape[1])
     return below, not_above - below

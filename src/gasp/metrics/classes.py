@@ -1,4 +1,4 @@
-"""The metrics as :class:`torchmetrics.Metric`: means over all maps of a dataset, also over several processes."""
+"""The metrics as :class:`torchmetrics.Metric`: means over a dataset, also over several processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from gasp.metrics.pointwise import information_gain, nss
 
 
 class _MeanOverMaps(Metric):
-    """Mean of a metric over maps; maps for which it is undefined (NaN) are left out and counted in ``undefined``.
+    """Mean of a metric over maps.
+
+    Maps for which it is undefined (NaN) are left out of the mean and counted in ``undefined``.
 
     Only a sum and two counts are kept, so the result over several processes is that over all their maps,
     however they are distributed. Without any defined map the mean is NaN.

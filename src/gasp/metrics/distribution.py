@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gasp.metrics.maps import EPS, Argument, Maps, Scores, evaluate, minmax, sum_to_one
+from gasp.metrics.maps import EPS, Argument, Maps, Rows, Scores, dot, evaluate, from_zero, near_zero
 
 
 def similarity(saliency: Maps, density: Maps, *, rescale: bool = True) -> Scores:
@@ -74,22 +74,32 @@ def kl_divergence(saliency: Maps, density: Maps) -> Scores:
     )
 
 
-def _similarity(saliency: Tensor, density: Tensor) -> Tensor:
-    return torch.minimum(sum_to_one(saliency), sum_to_one(density)).sum(-1).clamp(max=1)
+def _similarity(saliency: Rows, density: Rows) -> Tensor:
+    return _overlap(saliency.values.double(), density.values.double())
 
 
-def _similarity_rescaled(saliency: Tensor, density: Tensor) -> Tensor:
-    return _similarity(minmax(saliency), minmax(density))
+def _similarity_rescaled(saliency: Rows, density: Rows) -> Tensor:
+    # Scaling to sum 1 follows, so that scaling to 0..1 amounts to shifting the minimum to 0.
+    return _overlap(from_zero(saliency), from_zero(density))
 
 
-def _cc(saliency: Tensor, density: Tensor) -> Tensor:
-    # Scaling first changes nothing (the metric is invariant to it) but keeps squares from under- or overflowing.
-    first, second = (each - each.mean(-1, keepdim=True) for each in (minmax(saliency), minmax(density)))
-    lengths = torch.linalg.vector_norm(first, dim=-1) * torch.linalg.vector_norm(second, dim=-1)
-    return (torch.linalg.vecdot(first, second) / lengths).clamp(-1, 1)
+def _overlap(first: Tensor, second: Tensor) -> Tensor:
+    shares = (each / each.sum(-1, keepdim=True) for each in (first, second))
+    return torch.minimum(*shares).sum(-1).clamp(max=1)
 
 
-def _kl_divergence(saliency: Tensor, density: Tensor) -> Tensor:
-    predicted, truth = sum_to_one(saliency), sum_to_one(density)
+def _cc(saliency: Rows, density: Rows) -> Tensor:
+    first, second = near_zero(saliency), near_zero(density)
+    covariance, first_variance, second_variance = (
+        dot(one, other) / first.shape[1] - one.mean(-1) * other.mean(-1)
+        for one, other in ((first, second), (first, first), (second, second))
+    )
+    return (covariance / (first_variance.sqrt() * second_variance.sqrt())).clamp(-1, 1)
+
+
+def _kl_divergence(saliency: Rows, density: Rows) -> Tensor:
+    predicted, truth = (
+        each / each.sum(-1, keepdim=True) for each in (saliency.values.double(), density.values.double())
+    )
     # With the regulariser the sum can be below 0 by rounding.
     return (truth * torch.log(EPS + truth / (predicted + EPS))).sum(-1).clamp(min=0)

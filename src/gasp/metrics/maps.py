@@ -33,12 +33,20 @@ class Argument(NamedTuple):
     non_negative: bool = False
 
 
+class Rows(NamedTuple):
+    """Checked maps, one per row: ``values`` (n, pixels), and each row's extremes, (n, 1) in float64."""
+
+    values: Tensor
+    low: Tensor
+    high: Tensor
+
+
 def evaluate(function: Callable[..., Tensor], *arguments: Argument) -> Scores:
     """Check the arguments, run ``function`` on rows of pixels and shape its answer like the leading axes.
 
-    ``function`` takes one tensor of shape (n, pixels) per argument (bool for fixations) and returns n scores.
-    Leading axes of the arguments broadcast. A few maps are done at a time, so that the memory for float64
-    copies stays small. Raises :class:`~gasp.errors.InputError` naming the argument.
+    ``function`` takes :class:`Rows` for each argument, or booleans (n, pixels) for fixations, and returns n
+    scores. Leading axes of the arguments broadcast. A few maps are done at a time, so that the memory for
+    float64 copies stays small. Raises :class:`~gasp.errors.InputError` naming the argument.
     """
     on_arrays = not any(isinstance(argument.value, Tensor) for argument in arguments)
     maps = [_as_tensor(argument) for argument in arguments]
@@ -92,24 +100,35 @@ def nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:
     return flat.div(mask.shape[1], rounding_mode="floor"), flat % mask.shape[1]
 
 
-def mean_at(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of each row of ``values`` (n, pixels) where ``mask`` is true; NaN where it nowhere is."""
-    rows, columns = nonzero(mask)
-    sums = values.new_zeros(len(values)).index_add(0, rows, values[rows, columns])
-    return sums / torch.bincount(rows, minlength=len(values))
+def mean_by_row(values: Tensor, rows: Tensor, height: int) -> Tensor:
+    """Mean of the values that belong to each of the rows 0..height - 1; NaN for a row without any."""
+    sums = values.new_zeros(height).index_add(0, rows, values)
+    return sums / torch.bincount(rows, minlength=height)
 
 
-def minmax(values: Tensor) -> Tensor:
-    """Scale each row to 0..1 in float64; NaN for a constant row."""
-    values = values.double()
-    low, high = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)
-    return (values - low) / (high - low)
+def from_zero(rows: Rows) -> Tensor:
+    """Rows in float64, shifted so that the smallest value is 0; NaN for a constant row.
+
+    For metrics that depend neither on scale nor on offset. With any other offset, squares and sums could lose
+    all digits; with this one they lose about log10(pixels) of float64's 16. Rows of extreme range are scaled
+    to 0..1, because their squares would leave the range of float64.
+    """
+    shifted, extent = rows.values.to(torch.float64, copy=True).sub_(rows.low), rows.high - rows.low
+    usual = (extent > 1e-100) & (extent < 1e100)
+    return shifted if usual.all() else shifted / torch.where(usual, extent.new_ones(()), extent)
 
 
-def sum_to_one(values: Tensor) -> Tensor:
-    """Scale each row to sum 1 in float64; NaN for a row of zeros."""
-    values = values.double()
-    return values / values.sum(-1, keepdim=True)
+def near_zero(rows: Rows) -> Tensor:
+    """As :func:`from_zero`, but left where they are if that is near enough to 0 for the same precision."""
+    extent = rows.high - rows.low
+    if ((extent > 1e-100) & (extent < 1e100) & (rows.low.abs() <= extent)).all():
+        return rows.values.double()
+    return from_zero(rows)
+
+
+def dot(first: Tensor, second: Tensor) -> Tensor:
+    """Sum of products along each row, (n,)."""
+    return (first[:, None] @ second[:, :, None]).reshape(len(first))
 
 
 def _as_tensor(argument: Argument) -> Tensor:
@@ -122,10 +141,8 @@ def _as_tensor(argument: Argument) -> Tensor:
             raise InputError(f"{argument.name}: a map holds numbers, not {array.dtype}")
         if array.dtype.kind == "u" and array.dtype.itemsize > 1:  # torch has few operations for these
             array = array.astype(np.float64)
-        native = array.astype(array.dtype.newbyteorder("="), copy=False)
-        tensor = torch.from_numpy(
-            np.array(native, ndmin=native.ndim, copy=not native.flags.writeable, order="C")
-        )
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
     if tensor.is_complex():
         raise InputError(f"{argument.name}: a map holds real numbers, not {tensor.dtype}")
     return tensor
@@ -160,20 +177,22 @@ def _as_rows(maps: Tensor, leading: tuple[int, ...]) -> Tensor:
     return maps.expand(*leading, *maps.shape[-2:]).reshape(math.prod(leading), -1)
 
 
-def _checked(argument: Argument, rows: Tensor) -> Tensor:
-    """Rows of finite numbers, or of booleans for fixations."""
-    if argument.is_fixations and rows.dtype == torch.bool:
-        return rows
-    if rows.dtype == torch.bool or rows.dtype in (torch.float16, torch.bfloat16):
-        rows = rows.float()
-    low, high = rows.detach().amin().item(), rows.detach().amax().item()
+def _checked(argument: Argument, values: Tensor) -> Rows | Tensor:
+    """Rows of finite numbers, or booleans (n, pixels) for fixations."""
+    if argument.is_fixations and values.dtype == torch.bool:
+        return values
+    if values.dtype == torch.bool or values.dtype in (torch.float16, torch.bfloat16):
+        values = values.float()
+    low, high = (extreme.double() for extreme in (values.amin(-1, True), values.amax(-1, True)))
+    smallest, largest = low.min().item(), high.max().item()
+    magnitude = max(abs(smallest), abs(largest))
     # Twice the sum has to be finite too: then so are sums, ranges and means, and no metric can overflow.
-    if not math.isfinite(2 * rows.shape[1] * max(abs(low), abs(high))):
-        problem = "NaN" if math.isnan(low + high) else f"values as large as {max(abs(low), abs(high)):g}"
+    if not math.isfinite(2 * values.shape[1] * magnitude):
+        problem = "NaN" if math.isnan(smallest + largest) else f"values as large as {magnitude:g}"
         raise InputError(
             f"{argument.name}: a map holds {problem}; every value must be a finite, usual number"
         )
-    if low < 0 and (argument.is_fixations or argument.non_negative):
+    if smallest < 0 and (argument.is_fixations or argument.non_negative):
         what = "a fixation map" if argument.is_fixations else "a density"
-        raise InputError(f"{argument.name}: {what} cannot be negative, but a value is {low:g}")
-    return rows > 0 if argument.is_fixations else rows
+        raise InputError(f"{argument.name}: {what} cannot be negative, but a value is {smallest:g}")
+    return values > 0 if argument.is_fixations else Rows(values, low, high)

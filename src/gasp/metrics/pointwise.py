@@ -5,7 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gasp.metrics.maps import EPS, Argument, Maps, Scores, evaluate, mean_at, minmax, sum_to_one
+from gasp.metrics.maps import (
+    EPS,
+    Argument,
+    Maps,
+    Rows,
+    Scores,
+    dot,
+    evaluate,
+    from_zero,
+    mean_by_row,
+    near_zero,
+    nonzero,
+)
 
 
 def nss(saliency: Maps, fixations: Maps) -> Scores:
@@ -55,14 +67,19 @@ def information_gain(saliency: Maps, fixations: Maps, baseline: Maps) -> Scores:
     )
 
 
-def _nss(saliency: Tensor, fixations: Tensor) -> Tensor:
-    # Scaling first changes nothing (the metric is invariant to it) but keeps squares from under- or overflowing.
-    scaled = minmax(saliency)
-    mean = scaled.mean(-1)
-    deviation = torch.linalg.vector_norm(scaled - mean[:, None], dim=-1) / scaled.shape[-1] ** 0.5
-    return (mean_at(scaled, fixations) - mean) / deviation
+def _nss(saliency: Rows, fixations: Tensor) -> Tensor:
+    values = near_zero(saliency)
+    rows, columns = nonzero(fixations)
+    mean = values.mean(-1)
+    deviation = (dot(values, values) / values.shape[1] - mean**2).sqrt()
+    return (mean_by_row(values[rows, columns], rows, len(values)) - mean) / deviation
 
 
-def _information_gain(saliency: Tensor, fixations: Tensor, baseline: Tensor) -> Tensor:
-    gain = torch.log2(EPS + sum_to_one(minmax(saliency))) - torch.log2(EPS + sum_to_one(baseline))
-    return mean_at(gain, fixations)
+def _information_gain(saliency: Rows, fixations: Tensor, baseline: Rows) -> Tensor:
+    rows, columns = nonzero(fixations)
+    # Scaling to sum 1 follows, so that scaling the prediction to 0..1 amounts to shifting its minimum to 0.
+    bits = [
+        torch.log2(EPS + values[rows, columns] / values.sum(-1)[rows])
+        for values in (from_zero(saliency), baseline.values.double())
+    ]
+    return mean_by_row(bits[0] - bits[1], rows, len(fixations))
