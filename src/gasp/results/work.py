@@ -126,14 +126,17 @@ class WorkFolder:
         return fingerprint if isinstance(fingerprint, str) else None
 
     def _load(self) -> list[Segment]:
-        """The finished segments in order, up to the first that cannot be read."""
+        """The finished segments in order; from the first that cannot be read on, they are removed."""
+        folder = self.path / "segments"
+        places = sorted(folder.iterdir()) if folder.is_dir() else []
         loaded: list[Segment] = []
-        folders = self.path / "segments"
-        for folder in sorted(folders.iterdir()) if folders.is_dir() else ():
+        for place in places:
             try:
-                loaded.append(Segment.load(folder))
+                loaded.append(Segment.load(place))
             except (OSError, ValueError, KeyError, TypeError):
                 break
+        for place in places[len(loaded) :]:
+            shutil.rmtree(place)
         return loaded
 
     def _clear(self) -> None:
