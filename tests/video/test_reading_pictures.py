@@ -115,7 +115,7 @@ class TestFolder:
 
     def test_nothing_but_damage(self, tmp_path: Path) -> None:
         (tmp_path / "1.png").write_bytes(b"no image")
-        with pytest.raises(InputError, match="none of the 1"):
+        with pytest.raises(InputError, match="None of the 1"):
             open_source(tmp_path)
 
 

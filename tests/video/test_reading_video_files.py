@@ -144,13 +144,14 @@ def test_pictures_are_upright(tmp_path: Path, matrix: tuple[int, int, int, int],
         ("ffv1", "rgb48le", 33, 17),
         ("ffv1", "yuv420p", 1, 1),
         ("png", "rgb24", 31, 7),
+        ("rawvideo", "bgr24", 33, 17),
     ],
 )
 def test_pixel_formats_and_odd_sizes(
     tmp_path: Path, codec: str, pix_fmt: str, width: int, height: int
 ) -> None:
     pictures = moving_square(3, width, height)
-    name = "clip.mov" if codec == "png" else "clip.mkv"
+    name = {"png": "clip.mov", "rawvideo": "clip.avi"}.get(codec, "clip.mkv")
     if pix_fmt.startswith("gray"):
         pictures = np.repeat(pictures.mean(-1, keepdims=True).astype(np.uint8), 3, -1)
     source = open_source(write_video(tmp_path / name, pictures, codec=codec, pix_fmt=pix_fmt))

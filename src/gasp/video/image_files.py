@@ -36,7 +36,9 @@ class ImageFiles(VideoSource):
         self._size: tuple[int, int] | None = None
         first = next(self._frames(0, 1), None)
         if first is None:
-            raise InputError(f"{path}: none of the {len(self._files)} image files can be decoded.")
+            if path.is_dir():
+                raise InputError(f"None of the {len(self._files)} image files in {path} can be decoded.")
+            raise InputError(f"{path} is damaged; the image cannot be decoded.")
         self.start_time = first.time
         self.width, self.height = first.width, first.height
         self._size = (first.width, first.height)
@@ -76,7 +78,6 @@ class ImageFiles(VideoSource):
 def open_image(path: Path, fps: float = 25.0) -> ImageFiles:
     """One image file as a source of one picture. Raises :class:`InputError` when it cannot be decoded."""
     check_file(path)
-    read_image(path)
     return ImageFiles(path, [path], fps)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from gasp.errors import InputError
 
 _JPEG = b"\xff\xd8"
+_PNG = b"\x89PNG"
 
 
 def to_rgb(picture: ArrayLike) -> NDArray[np.uint8]:
@@ -79,9 +80,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def _decode(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     try:
         if data[:2].tobytes() != _JPEG:
+            # Alpha survives only in what is stored, orientation is applied only without it.
             stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-            if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
+            if stored is None:
+                return None
+            if stored.ndim == 3 and stored.shape[2] == 4:
                 return to_rgb(cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA))
+            if data[:4].tobytes() == _PNG and b"eXIf" not in data.tobytes():
+                return to_rgb(stored if stored.ndim == 2 else cv2.cvtColor(stored, cv2.COLOR_BGR2RGB))
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
     except (cv2.error, InputError):
         return None

@@ -297,8 +297,9 @@ class _SoundDecoder:
         self._position = place + self._surplus
         if lead:
             silence = AudioFrame(frame.format.name, frame.layout.name, lead)
+            level = b"\x80" if frame.format.name.startswith("u8") else b"\0"
             for plane in silence.planes:
-                plane.update(bytes(plane.buffer_size))
+                plane.update(level * plane.buffer_size)
             silence.sample_rate, silence.time_base = frame.sample_rate, frame.time_base
             yield from self._advance(self._resample(silence))
 
