@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.cues.alignment import move_onto
 from gasp.cues.observation import Observation
 
 
@@ -33,20 +34,8 @@ class Motion:
         if previous is None or self._mean is None or observation.cut or previous.shape != grey.shape:
             self._mean = np.zeros_like(grey)
             return np.zeros(observation.grid, np.uint8)
-        change = np.maximum(np.abs(grey - _follow_camera(previous, grey)) - 3, 0)
+        steady = move_onto(previous, grey, within=0.25, least_response=0.05)
+        change = np.maximum(np.abs(grey - steady) - 3, 0)
         change = cv2.GaussianBlur(change, (0, 0), 2)
         self._mean += np.float32(1 - np.exp(-observation.step / self.memory)) * (change - self._mean)
         return np.rint(255 * self._mean / (self._mean + 6)).astype(np.uint8)
-
-
-def _follow_camera(previous: NDArray[np.float32], current: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = current.shape
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    (dx, dy), response = cv2.phaseCorrelate(previous, current, window)
-    if response < 0.05 or not (abs(dx) < width / 4 and abs(dy) < height / 4):
-        return previous
-    move = np.array([[1, 0, dx], [0, 1, dy]])
-    moved = cv2.warpAffine(
-        previous, move, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(moved, np.float32)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.cues.alignment import move_onto
 from gasp.cues.drawing import draw_on_faces
 from gasp.cues.observation import Observation
 from gasp.faces.face import Box, Face
@@ -39,7 +40,7 @@ class Speaking:
     def step(self, observation: Observation) -> NDArray[np.uint8]:
         """The map, grey uint8 of shape ``observation.grid``; notes ``speaking`` (0..1) in each face."""
         voice = self._voice.step(observation.sound, observation.sound_rate, observation.step)
-        lively = self._watch(observation) if observation.faces else np.zeros(0)
+        lively = self._watch(observation)
         scores = voice * lively**2 / ((lively**2).sum() + self.quiet**2)
         for face, score in zip(observation.faces, scores, strict=True):
             face.found["speaking"] = float(score)
@@ -55,7 +56,7 @@ class Speaking:
         self._mouths = {identity: self._mouths.get(identity, _Mouth()) for identity in present}
         for identity, face in present.items():
             self._mouths[identity].look(_patch(observation.frame.image, face), share)
-        return np.array([self._mouths[identity].liveliness for identity in present])
+        return np.array([self._mouths[identity].liveliness for identity in present], np.float64)
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class _Mouth:
     def look(self, patch: NDArray[np.float32], share: float) -> None:
         """Takes over the next patch; ``share`` is the weight of the new value."""
         if self.patch is not None:
-            difference = np.abs(patch - _shifted_onto(self.patch, patch)) / (float(patch.std()) + 8)
+            difference = np.abs(patch - move_onto(self.patch, patch, within=0.125)) / (float(patch.std()) + 8)
             activity = np.array([difference[MOUTH].mean(), difference[EYES].mean()], np.float64)
             apart = activity - self.mean
             self.mean += share * apart
@@ -107,20 +108,6 @@ def _patch(image: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
     return cv2.warpAffine(crop, matrix, (PATCH, PATCH), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 
-_WINDOW = cv2.createHanningWindow((PATCH, PATCH), cv2.CV_32F)
-
-
-def _shifted_onto(previous: NDArray[np.float32], current: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The previous patch moved so that the whole face lies as in the current one (phase correlation)."""
-    (dx, dy), _ = cv2.phaseCorrelate(previous, current, _WINDOW)
-    if not (abs(dx) < 6 and abs(dy) < 6):
-        return previous
-    move = np.array([[1, 0, dx], [0, 1, dy]])
-    return np.asarray(
-        cv2.warpAffine(previous, move, (PATCH, PATCH), borderMode=cv2.BORDER_REPLICATE), np.float32
-    )
-
-
 class VoiceActivity:
     """Whether somebody is heard: energy between 300 and 3400 Hz above the background of the recording.
 
@@ -153,4 +140,5 @@ def _speech_band_level(sound: NDArray[np.float32], rate: int) -> float:
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(sound.size))) ** 2
     frequency = np.fft.rfftfreq(sound.size, 1 / rate)
     power = spectrum[(frequency >= 300) & (frequency <= 3400)].sum() * 4 / sound.size**2
-    return max(-100.0, 10 * float(np.log10(power + 1e-12)))
+    # Damaged sound may hold values that are not numbers: nobody is heard in it.
+    return max(-100.0, 10 * float(np.log10(power + 1e-12))) if np.isfinite(power) else -100.0

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gasp.cues.speaking import Speaking, VoiceActivity
+from gasp.faces.face import Box, Face
+from helpers.observations import RATE, face, observe, texture, tone
+
+STEP = 0.04
+LEFT, RIGHT = Box(30, 30, 94, 94), Box(200, 30, 264, 94)
+
+
+def scene(t: int, *, speaker: Box | None, shake: int = 0) -> NDArray[np.uint8]:
+    """Two heads before a wall; the speaker's mouth opens and closes in bursts of 0.4 s. ``shake`` moves heads."""
+    image = texture(130, 300, seed=1, smooth=6) // 2
+    for seed, box in ((2, LEFT), (3, RIGHT)):
+        head = texture(64, 64, seed=seed, smooth=4)
+        if box is speaker and t % 15 < 10:
+            opening = (0, 3, 6, 8, 4, 1, 5, 9, 3, 6)[t % 15]
+            head[46 - opening // 2 : 46 + (opening + 1) // 2, 20:44] = 10
+        x, y = round(box.x1) + shake * (-1) ** t, round(box.y1)
+        image[y : y + 64, x : x + 64] = head
+    return image
+
+
+def scores(
+    sound: NDArray[np.float32] | None, *, speaker: Box | None = LEFT, shake: int = 0, frames: int = 75
+) -> NDArray[np.float64]:
+    """Mean score of the left and the right face over the last second and a half."""
+    cue = Speaking()
+    rows = []
+    for t in range(frames):
+        faces = [face(LEFT, 1), face(RIGHT, 2)]
+        heard = None if sound is None else sound[round(t * STEP * RATE) : round((t + 1) * STEP * RATE)]
+        drawn = cue.step(
+            observe(scene(t, speaker=speaker, shake=shake), faces, sound=heard, cut=t == 0, step=STEP)
+        )
+        rows.append([one.found["speaking"] for one in faces])
+        assert drawn.max() <= np.rint(255 * max(rows[-1])) + 1
+    return np.array(rows)[-38:].mean(0)
+
+
+@pytest.fixture(scope="module")
+def voice() -> NDArray[np.float32]:
+    """Half a second of faint noise, then a tone in the speech band."""
+    sound = tone(3.2)
+    sound[: RATE // 2] = 0
+    return sound + (1e-4 * np.random.default_rng(0).standard_normal(sound.size)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("speaker", "place"), [(LEFT, 0), (RIGHT, 1)])
+def test_the_lively_mouth_speaks_while_there_is_a_voice(
+    voice: NDArray[np.float32], speaker: Box, place: int
+) -> None:
+    found = scores(voice, speaker=speaker)
+    assert found[place] > 0.4
+    assert found[1 - place] < 0.1 * found[place]
+
+
+def test_nobody_speaks_in_silence(voice: NDArray[np.float32]) -> None:
+    assert scores(np.zeros_like(voice)).max() < 0.01
+
+
+def test_without_sound_the_mouth_alone_counts_half(voice: NDArray[np.float32]) -> None:
+    found = scores(None)
+    assert 0.2 < found[0] <= 0.5
+    assert found[1] < 0.05
+
+
+def test_a_voice_without_a_lively_mouth_is_nobodys(voice: NDArray[np.float32]) -> None:
+    assert scores(voice, speaker=None).max() < 0.05
+
+
+def test_moving_heads_are_not_moving_mouths(voice: NDArray[np.float32]) -> None:
+    found = scores(voice, speaker=LEFT, shake=2)
+    assert found[0] > 0.3
+    assert found[1] < 0.3 * found[0]
+
+
+def test_a_cut_and_an_absence_begin_anew() -> None:
+    cue = Speaking()
+
+    def step(t: int, *, cut: bool = False, present: bool = True) -> float:
+        faces = [face(LEFT)] if present else []
+        cue.step(observe(scene(t, speaker=LEFT), faces, cut=cut, step=STEP))
+        return float(faces[0].found["speaking"]) if faces else 0.0
+
+    assert max(step(t) for t in range(30)) > 0.1
+    assert step(30, cut=True) == 0
+    assert max(step(t) for t in range(31, 60)) > 0.1
+    step(60, present=False)
+    assert step(61) == 0  # a picture of long ago says nothing of what the mouth does now
+
+
+boxes = st.builds(
+    lambda x, y, w, h: Box(x, y, x + w, y + h),
+    st.floats(-60, 120), st.floats(-60, 90), st.floats(0.2, 150), st.floats(0.2, 150),
+)  # fmt: skip
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(boxes, max_size=6), st.sampled_from([(1, 1), (2, 90), (60, 80)]))
+def test_any_box_in_any_picture_gives_scores_from_0_to_1(boxes: list[Box], size: tuple[int, int]) -> None:
+    cue = Speaking()
+    for t in range(4):
+        faces = [Face(i, box, 0.9) for i, box in enumerate(boxes)]
+        drawn = cue.step(observe(texture(*size, seed=t), faces, sound=tone(STEP), step=STEP))
+        assert drawn.shape == size
+        values = [float(one.found["speaking"]) for one in faces]
+        assert all(0 <= value <= 1 for value in values)
+        assert sum(values) <= 1
+
+
+def test_forty_faces_share_one_voice() -> None:
+    cue = Speaking()
+    for t in range(6):
+        image = texture(120, 320, seed=t)
+        faces = [
+            face((x * 32, y * 30, x * 32 + 24, y * 30 + 28), 10 * y + x) for y in range(4) for x in range(10)
+        ]
+        drawn = cue.step(observe(image, faces, cell=4, sound=tone(STEP), step=STEP))
+    values = [float(one.found["speaking"]) for one in faces]
+    assert len(values) == 40
+    assert 0.3 < sum(values) <= 1
+    assert drawn.any()
+
+
+# -- the voice ------------------------------------------------------------------------------------------
+
+
+def levels(*pieces: NDArray[np.float32] | None, step: float = STEP) -> list[float]:
+    voice = VoiceActivity()
+    return [voice.step(piece, RATE, step) for piece in pieces]
+
+
+def test_voice_rises_and_falls_with_the_sound() -> None:
+    quiet, loud = np.zeros(640, np.float32), tone(STEP)
+    heard = levels(*[quiet] * 10, *[loud] * 25, *[quiet] * 50)
+    assert max(heard[:10]) == 0
+    assert heard[34] > 0.95
+    assert heard[-1] < 0.01
+    assert heard[10:35] == sorted(heard[10:35])
+    assert heard[35:] == sorted(heard[35:], reverse=True)
+
+
+def test_speech_from_the_first_frame_on_is_heard() -> None:
+    assert levels(*[tone(STEP)] * 25)[-1] > 0.8
+
+
+@pytest.mark.parametrize("frequency", [60, 6000])
+def test_what_lies_outside_the_speech_band_is_no_voice(frequency: float) -> None:
+    quiet = 1e-4 * np.random.default_rng(0).standard_normal(640).astype(np.float32)
+    inside = levels(*[quiet] * 10, *[quiet + tone(STEP, 1000, 0.01)] * 20)[-1]
+    outside = levels(*[quiet] * 10, *[quiet + tone(STEP, frequency, 0.01)] * 20)[-1]
+    assert outside < 0.3 * inside
+
+
+def test_a_steady_hum_becomes_background() -> None:
+    assert levels(*[tone(0.1)] * 300, step=0.1)[-1] < 0.05
+
+
+def test_without_sound_it_tells_nothing() -> None:
+    assert levels(None, tone(STEP), None)[::2] == [0.5, 0.5]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1500),
+            st.sampled_from([0.0, 1e-6, 0.1, 1.0, 100.0]),
+            st.sampled_from([0.0, np.nan, np.inf, 3e38]),
+        ),
+        max_size=12,
+    ),
+    st.floats(1e-3, 5),
+)
+def test_any_sound_gives_0_to_1(pieces: list[tuple[int, float, float]], step: float) -> None:
+    rng = np.random.default_rng(0)
+    voice = VoiceActivity()
+    for count, amplitude, broken in pieces:
+        sound = (amplitude * rng.standard_normal(count)).astype(np.float32)
+        if broken and count:
+            sound[count // 2] = broken
+        with np.errstate(all="ignore"):
+            assert 0 <= voice.step(sound, RATE, step) <= 1
