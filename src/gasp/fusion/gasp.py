@@ -85,10 +85,13 @@ class GaspFusion:
 
 
 def scale_maps(logits: torch.Tensor, *, distribution: bool) -> torch.Tensor:
-    """Logits (N, h, w) as probabilities, min-max scaled to 0..1 per map; constant maps become 0."""
+    """Logits (N, h, w) as probabilities, min-max scaled to 0..1 per map; constant maps become 0.
+
+    A map with a value that is not a number consists of such values, so that it can be told from a constant one.
+    """
     flat = logits.flatten(1)
     values = (flat - flat.amax(1, keepdim=True)).exp() if distribution else flat.sigmoid()
     low, high = values.amin(1, keepdim=True), values.amax(1, keepdim=True)
     span = high - low
-    scaled = torch.where(span > 0, (values - low) / span.clamp_min(1e-30), torch.zeros_like(values))
+    scaled = torch.where(span == 0, torch.zeros_like(values), (values - low) / span.clamp_min(1e-30))
     return scaled.view_as(logits)
