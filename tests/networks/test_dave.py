@@ -81,6 +81,7 @@ def test_dave_refuses_impossible_windows(frames_len: int) -> None:
         (torch.zeros(1, 3, 16, 40, 32), None),
         (torch.zeros(1, 3, 16, 32, 32, dtype=torch.uint8), None),
         (torch.zeros(1, 3, 16, 32, 32), torch.zeros(1, 1, 16, 64, 64)),
+        (torch.zeros(1, 3, 16, 32, 32), torch.zeros(2, 3, 16, 64, 64)),
     ],
 )
 def test_dave_refuses_other_shapes(video: torch.Tensor, audio: torch.Tensor | None) -> None:

@@ -137,6 +137,7 @@ def test_unisal_refuses_impossible_options(options: dict[str, object], message: 
     [
         (torch.zeros(1, 3, 2, 32, 32), None),
         (torch.zeros(1, 2, 3, 32, 48), None),
+        (torch.zeros(1, 0, 3, 32, 32), None),
         (torch.zeros(1, 2, 3, 32, 32), torch.zeros(1, 256, 2, 2)),
     ],
 )

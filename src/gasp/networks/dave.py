@@ -92,6 +92,7 @@ class DAVE(nn.Module):
         if audio_embedding is None:
             audio = torch.zeros_like(video)
         else:
+            require_shape("audio_embedding", audio_embedding, video.shape[:2])
             audio = audio_embedding[:, :, None, None].expand_as(video)
         x = F.relu_(self.combinedEmbedding(torch.cat([video, audio], 1)))
         return F.relu_(self.saliency(self.upscale2(self.upscale1(x))))

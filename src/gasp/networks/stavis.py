@@ -105,6 +105,7 @@ class STAViS(Stem3D):
             )
         if audio_embedding is None:
             audio_embedding = self.embed_audio(self._silence(video) if audio is None else audio)
+        require_shape("audio_embedding", audio_embedding, (video.shape[0], 1024))
         heard = _crop_centre(self.fusion3(before_attention, audio_embedding), size)
         return STAViSOutput(self.fuseav(torch.cat([*sides, heard], 1)))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gasp.errors import UsageError
+from gasp.errors import InputError, UsageError
 from gasp.networks.blocks.mobilenet import InvertedResidual, MobileNetV2
 from gasp.networks.blocks.shapes import require_multiple, require_shape
 
@@ -107,6 +107,8 @@ class UNISAL(nn.Module):
     ) -> UNISALOutput:
         """Log-probability maps of every frame, and the recurrent state."""
         require_shape("video", video, (None, None, 3, None, None))
+        if video.shape[1] < 1:
+            raise InputError("A video needs at least one frame.")
         static = self.static if static is None else static
         if static and hidden is not None:
             raise UsageError("Still images have no recurrent state: leave out hidden, or set static=False.")

@@ -75,6 +75,7 @@ class AViNet(nn.Module):
             if audio is None:
                 raise InputError("AViNet needs sound: give zeros of shape (N, 1, 70560, 1) for silence.")
             audio_embedding = self.embed_audio(audio)
+        require_shape("audio_embedding", audio_embedding, (video.shape[0], 1024, 3))
         features = self.visual_model.backbone.encode(video, base1)
         # (N, 1024, 4, 7, 12) to (N, 1024, 42): the maximum over time, and every second column.
         seen = features.base4[..., ::2].amax(2).flatten(2)
