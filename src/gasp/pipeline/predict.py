@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gasp.config.settings import PredictSettings
-from gasp.pipeline.pipeline import SOUND_RATE, Networks, Pipeline
+from gasp.pipeline.pipeline import SOUND_RATE, Pipeline
 from gasp.pipeline.prediction import Prediction
-from gasp.video import VideoSource, open_source
+from gasp.video import VideoSource, open_source, prefetch
 from gasp.video.frames import Frame
+
+Sounds = list[NDArray[np.float32] | None]
 
 
 def predict(source: Any, **settings: Any) -> Iterator[Prediction]:
@@ -40,16 +44,22 @@ def predict_source(source: VideoSource, pipeline: Pipeline, *, start_index: int 
     settings = pipeline.settings
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    step = step_of(source, settings)
-    stream = source.sound_stream(SOUND_RATE) if settings.sound and source.has_sound else None
-    for batch in _batches(source.frames(start_index, settings.every), settings.batch):
-        sounds = [None if stream is None else stream.window(f.time, f.time + step) for f in batch]
+    batches = _with_sound(
+        source, _batches(source.frames(start_index, settings.every), settings.batch), settings
+    )
+    # Files are decoded ahead; of pictures in memory, or yet to come, no more is taken than is needed.
+    for batch, sounds in batches if source.path is None else prefetch(batches, 2):
         yield from pipeline.step(batch, sounds)
 
 
-def load_networks(settings: PredictSettings) -> Networks:
-    """The networks that runs with these settings share."""
-    return Networks.load(settings)
+def _with_sound(
+    source: VideoSource, batches: Iterator[list[Frame]], settings: PredictSettings
+) -> Iterator[tuple[list[Frame], Sounds]]:
+    """The batches with the sound of each frame: from its time to the next frame's."""
+    step = step_of(source, settings)
+    stream = source.sound_stream(SOUND_RATE) if settings.sound and source.has_sound else None
+    for batch in batches:
+        yield batch, [None if stream is None else stream.window(f.time, f.time + step) for f in batch]
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:

@@ -1,8 +1,8 @@
 """Augmentation that keeps pictures, fixations and boxes together.
 
-A :class:`View` is a window onto a picture: a similarity or affine map from the pixels of the source to the pixels of the
-training picture. Everything that belongs to the picture (density, fixation points, boxes, the place of each
-pixel in the whole picture) goes through the same map.
+A :class:`View` is a window onto a picture: an affine map from the pixels of the source to those of the training
+picture. Everything that belongs to the picture (density, fixation points, boxes, the place of each pixel in the
+whole picture) goes through the same map.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
 from gasp.training.glance import count_points
 from gasp.training.images import Picture
-from gasp.training.prefetch import prefetch
+from gasp.video.prefetch import prefetch
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +71,15 @@ class VideoPrior:
 
 @dataclass(frozen=True, slots=True)
 class FusionRecipe:
-    """Everything that shapes the weights, apart from the pictures and the saliency network."""
+    """Everything that shapes the weights, apart from the pictures and the saliency network.
 
-    steps: int = 2500
+    Up to step ``short_until`` clips have ``short_length`` frames, which costs less; then as many as the network's
+    context.
+    """
+
+    steps: int = 1200
+    short_until: int = 850
+    short_length: int = 3
     batch: int = 16
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -84,6 +90,10 @@ class FusionRecipe:
     dam_weight: float = 0.05
     prior: VideoPrior = field(default_factory=VideoPrior)
     seed: int = 7
+
+    def length(self, step: int) -> int:
+        """Frames per clip at a step."""
+        return self.short_length if step < self.short_until else int(OPTIONS["sequence_len"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +148,18 @@ class ClipBatches:
         """The batch of a step, one entry per key of :func:`make_clip`."""
         rng = np.random.default_rng([self.recipe.seed, step])
         chosen = rng.integers(len(self.scenes), size=self.recipe.batch)
-        clips = [make_clip(self.scenes[i], rng, self.recipe) for i in chosen]
+        length = self.recipe.length(step)
+        clips = [make_clip(self.scenes[i], rng, self.recipe, length) for i in chosen]
         return {key: torch.from_numpy(np.stack([clip[key] for clip in clips])) for key in clips[0]}
 
 
-def make_clip(scene: Scene, rng: np.random.Generator, recipe: FusionRecipe) -> dict[str, NDArray]:
-    """A clip: ``inputs`` uint8 (T, K, H, W), ``density`` and ``fixations`` (1, H / 2, W / 2) of its last frame."""
-    length = OPTIONS["sequence_len"]
+def make_clip(
+    scene: Scene, rng: np.random.Generator, recipe: FusionRecipe, length: int
+) -> dict[str, NDArray]:
+    """A clip of T = ``length`` frames.
+
+    ``inputs`` uint8 (T, K, H, W); ``density`` and ``fixations`` (1, H / 2, W / 2) of the last frame.
+    """
     still = rng.random() < recipe.still
     views = [_still_view(scene)] * length if still else _camera(scene, rng, length)
     action = None if still else _Action.draw(scene, rng, length)
@@ -324,8 +339,10 @@ def train_fusion(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, recipe.steps, pct_start=0.05
     )
+    make_batch = ClipBatches(scenes, recipe).make
     started, running = time.monotonic(), 0.0
-    for step, batch in prefetch(ClipBatches(scenes, recipe).make, range(recipe.steps)):
+    batches = (make_batch(step) for step in range(recipe.steps))
+    for step, batch in enumerate(prefetch(batches)):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             output = network(PREPROCESSING.normalise(batch["inputs"]))
         loss = losses.map_loss(output.logits, batch["density"], batch["fixations"])
@@ -367,7 +384,7 @@ def _summary(network: GASP, scenes: Sequence[Scene], recipe: FusionRecipe) -> st
     for name, still in (("stills", 1.0), ("clips", 0.0)):
         rng = np.random.default_rng(1)
         fixed = FusionRecipe(still=still, prior=recipe.prior)
-        clips = [make_clip(scene, rng, fixed) for scene in scenes]
+        clips = [make_clip(scene, rng, fixed, fixed.length(fixed.steps)) for scene in scenes]
         values = []
         for i in range(0, len(clips), 16):
             batch = {k: torch.from_numpy(np.stack([c[k] for c in clips[i : i + 16]])) for k in clips[0]}

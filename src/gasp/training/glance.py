@@ -25,7 +25,7 @@ from gasp.networks.glance import STRIDE, Glance
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
 from gasp.training.images import Picture
-from gasp.training.prefetch import prefetch
+from gasp.video.prefetch import prefetch
 
 log = logging.getLogger(__name__)
 
@@ -200,8 +200,10 @@ def train_glance(
     optimiser = torch.optim.AdamW(_decayed(network, recipe.weight_decay), lr=recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, recipe.relative_rate)
     first = _resume(keep, network, average, optimiser, schedule)
+    make_batch = GlanceBatches(pictures, recipe).make
     started, running = time.monotonic(), 0.0
-    for step, batch in prefetch(GlanceBatches(pictures, recipe).make, range(first, recipe.steps)):
+    batches = (make_batch(step) for step in range(first, recipe.steps))
+    for step, batch in enumerate(prefetch(batches), first):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             outputs = network(_unit(batch["image"]), batch["position"])
         saliency = losses.map_loss(outputs.saliency, batch["density"], batch["fixations"])

@@ -51,11 +51,7 @@ def default_saliency(data: Path, out: Path, *, steps: int | None = None, half: b
     network = train_glance(
         training, recipe, held_back=held, keep=state, every=min(250, recipe.steps), half=half
     )
-    metadata = {
-        **LICENCE,
-        "recipe": json.dumps({"default-saliency": asdict(recipe)}),
-        "torch": torch.__version__,
-    }
+    metadata = {**LICENCE, **_made_by("default-saliency", recipe)}
     save_weights(network, out, network="glance", options={}, metadata=metadata)
     state.unlink(missing_ok=True)
     return out
@@ -68,7 +64,9 @@ def default_fusion(
 
     ``saliency``: weights of the saliency network, the packaged ones if None. ``steps`` as above.
     """
-    recipe = FusionRecipe() if steps is None else FusionRecipe(steps=steps)
+    recipe = FusionRecipe()
+    if steps is not None:
+        recipe = replace(recipe, steps=steps, short_until=round(steps * recipe.short_until / recipe.steps))
     network = load_packaged("glance") if saliency is None else load_weights(saliency)
     if not isinstance(network, Glance):
         raise UsageError(f"{saliency} does not hold the saliency network 'glance'")
@@ -86,6 +84,10 @@ def default_fusion(
         **_made_by("default-fusion", recipe),
     }
     return save_weights(fusion, out, network=NETWORK, options=OPTIONS, metadata=metadata)
+
+
+def _made_by(name: str, recipe: GlanceRecipe | FusionRecipe) -> dict[str, str]:
+    return {"recipe": json.dumps({name: asdict(recipe)}), "torch": torch.__version__}
 
 
 RECIPES: dict[str, Callable[..., Path]] = {
