@@ -1,0 +1,149 @@
+"""The recipes run from a folder of pictures to weights that the pipeline could use."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from gasp.cli.main import main
+from gasp.errors import InputError
+from gasp.fusion.packaged import load_fusion
+from gasp.networks.glance import Glance
+from gasp.training import fusion, glance
+from gasp.training.images import load_pictures
+from gasp.weights import load_weights
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three sets of a few pictures: a bright disc on a dark ground, which is what was looked at."""
+    folder = tmp_path_factory.mktemp("sets")
+    for name in ("osie", "eyecrowd", "scene"):
+        make_set(folder / name, np.random.default_rng(len(name)), faces=name == "eyecrowd")
+    return folder
+
+
+def make_set(folder: Path, rng: np.random.Generator, *, faces: bool, count: int = 8) -> None:
+    (folder / "images").mkdir(parents=True)
+    rows, marks, points = [], [], []
+    for i in range(count):
+        x, y = rng.uniform(30, 130), rng.uniform(30, 90)
+        image = rng.integers(0, 60, (120, 160, 3), dtype=np.uint8)
+        cv2.circle(image, (int(x), int(y)), 14, (120, 170, 230), -1)
+        cv2.imwrite(str(folder / "images" / f"{i:03d}.jpg"), image)
+        rows.append({"id": f"{i:03d}", "width": 160, "height": 120})
+        flags = {"frontal": 1, "profile": 0, "back": int(i == 0), "occluded": 0}
+        box = {"left": (x - 14) / 160, "top": (y - 14) / 120, "width": 28 / 160, "height": 28 / 120}
+        marks.append({"id": f"{i:03d}", **box, **flags})
+        points += [(i, k, 0, (x + rng.normal(0, 3)) / 160, (y + rng.normal(0, 3)) / 120, 200) for k in range(6)]
+    write_table(folder / "images.csv", rows)
+    if faces:
+        write_table(folder / "faces.csv", marks)
+    columns = zip(("image", "observer", "order", "x", "y", "duration_ms"), zip(*points, strict=True), strict=True)
+    np.savez(folder / "fixations.npz", **{name: np.array(values) for name, values in columns})
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_pictures_are_held_back_and_faces_known(data: Path) -> None:
+    training, held = load_pictures(data, held=0.3)
+    assert len(training) + len(held) == 24
+    assert not {(p.set_name, p.name) for p in training} & {(p.set_name, p.name) for p in held}
+    marked = [p for p in training + held if p.set_name == "eyecrowd"]
+    assert all(p.faces is not None and p.faces.shape == (1, 4) for p in marked)
+    assert [bool(p.face_known[0]) for p in marked if p.name == "000"] == [False]
+    assert all(p.faces is None for p in training if p.set_name == "osie")
+
+
+def test_a_missing_set_is_named(tmp_path: Path) -> None:
+    (tmp_path / "osie").mkdir()
+    with pytest.raises(InputError, match="eyecrowd, scene"):
+        load_pictures(tmp_path)
+
+
+def test_targets_lie_where_the_picture_shows_them(data: Path) -> None:
+    training, held = load_pictures(data)
+    picture = next(p for p in training + held if p.set_name == "eyecrowd" and p.name != "000")
+    example = glance.sample(picture, np.random.default_rng(3), 112, 144)
+    assert example["image"].shape == (3, 112, 144)
+    assert example["density"].shape == (1, 28, 36)
+    whole = glance.example(picture, glance.whole_view(120, 160, 120, 160))
+    row, column = np.unravel_index(whole["centres"][0].argmax(), (30, 40))
+    x, y = (picture.faces[0, :2] + picture.faces[0, 2:]) / 2 / 4
+    assert (column, row) == (int(x), int(y))
+    assert np.exp(whole["boxes"][2:, row, column]) == pytest.approx([7, 7], rel=1e-4)
+    peak = np.unravel_index(whole["density"][0].argmax(), (30, 40))
+    assert np.hypot(peak[0] - y, peak[1] - x) < 3
+
+
+def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
+    training, _ = load_pictures(data)
+    recipe = replace(glance.GlanceRecipe(), steps=4, decay_from=2, warmup=1, batch=2, small_scale=0.3)
+    small = [(64, 96)] * 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glance, "SIZES", small)
+        through = glance.train_glance(training, recipe, half=False)
+        state = tmp_path / "state"
+        save = glance._save
+
+        def save_and_stop(*arguments: object) -> None:
+            save(*arguments)  # type: ignore[arg-type]
+            raise KeyboardInterrupt
+
+        patch.setattr(glance, "_save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            glance.train_glance(training, recipe, keep=state, every=2, half=False)
+        patch.setattr(glance, "_save", save)
+        resumed = glance.train_glance(training, recipe, keep=state, every=2, half=False)
+    for name, tensor in through.state_dict().items():
+        assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-6), name
+
+
+def test_clips_show_what_they_say(data: Path) -> None:
+    training, _ = load_pictures(data)
+    recipe = fusion.FusionRecipe(views=2)
+    scenes = fusion.make_scenes(training[:4], fusion.GlanceReader(Glance().eval()), recipe)
+    rng = np.random.default_rng(0)
+    moving = replace(recipe, still=0.0)
+    for scene in scenes:
+        clip = fusion.make_clip(scene, rng, moving, 3)
+        assert clip["inputs"].shape == (3, 15, 96, 128)
+        assert clip["inputs"].dtype == np.uint8
+        assert clip["density"].min() >= 0
+        assert clip["density"].sum() == pytest.approx(1, abs=0.1)
+        still = fusion.make_clip(scene, rng, replace(recipe, still=1.0), 3)
+        assert (still["inputs"][0] == still["inputs"][2]).all()
+        assert still["inputs"][:, 9:].max() == 0
+
+
+@pytest.mark.slow
+def test_both_recipes_give_weights_for_the_pipeline(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    saliency, fused = tmp_path / "glance.safetensors", tmp_path / "fusion.safetensors"
+    assert main(["train", "default-saliency", "--data", str(data), "-o", str(saliency), "--steps", "3"]) == 0
+    assert isinstance(load_weights(saliency), Glance)
+    assert not saliency.with_name("glance.safetensors.state").exists()
+    arguments = ["--data", str(data), "--saliency", str(saliency), "-o", str(fused), "--steps", "3"]
+    assert main(["train", "default-fusion", *arguments]) == 0
+    assert load_fusion(fused).modalities == fusion.MODALITIES
+    assert str(fused) in capsys.readouterr().out
+
+
+def test_wrong_use_of_train_is_explained(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    start = ["train", "default-saliency", "--data", str(data)]
+    assert main([*start, "-o", str(tmp_path / "x.pt")]) == 2
+    assert ".safetensors" in capsys.readouterr().err
+    assert main([*start, "-o", str(tmp_path / "x.safetensors"), "--steps", "0"]) == 2
+    assert main(["train", "default-saliency", "--data", str(tmp_path), "-o", str(tmp_path / "x.safetensors")]) == 1
+    assert json.dumps("osie")[1:-1] in capsys.readouterr().err
