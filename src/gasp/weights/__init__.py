@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gasp.weights.download import ensure as ensure
     from gasp.weights.download import ensure_all as ensure_all
     from gasp.weights.download import find_downloaded as find_downloaded
+    from gasp.weights.download import require as require
     from gasp.weights.loading import load_checkpoint as load_checkpoint
     from gasp.weights.own import describe as describe
     from gasp.weights.own import load_packaged as load_packaged
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "catalogue": ("Entry", "find_entries", "find_entry", "list_entries"),
-    "download": ("Store", "ensure", "ensure_all", "find_downloaded"),
+    "download": ("Store", "ensure", "ensure_all", "find_downloaded", "require"),
     "loading": ("load_checkpoint",),
     "own": ("describe", "load_packaged", "load_weights", "save_weights"),
     "shipped": ("packaged", "packaged_names"),

@@ -93,6 +93,8 @@ class Layout:
 class Entry:
     """One published checkpoint.
 
+    ``network`` is a name of :func:`gasp.list_models`, or None for files that other programs run (ONNX).
+
     ``folder`` is relative to :data:`MODELS_FOLDER`, ``checkpoint`` relative to ``folder`` ("." when the
     folder itself is the checkpoint). ``other_folders`` are further places where existing files are looked
     for.
@@ -100,7 +102,7 @@ class Entry:
 
     name: str
     title: str
-    network: str
+    network: str | None
     options: dict[str, Any]
     folder: str
     files: tuple[RemoteFile, ...]
@@ -236,9 +238,8 @@ def _vinet(name: str, title: str, file: str, sound: str) -> Entry:
         licence=_MIT,
         training_data="AVE (the file name's Dave is that data set)",
         citation=(
-            "S. Jain, P. Yarlagadda, S. Jyoti, S. Karthik, R. Subramanian, V. Gandhi: ViNet: Pushing "
-            "the limits of "
-            "Visual Modality for Audio-Visual Saliency Prediction. IROS 2021"
+            "S. Jain, P. Yarlagadda, S. Jyoti, S. Karthik, R. Subramanian, V. Gandhi: ViNet: Pushing the "
+            "limits of Visual Modality for Audio-Visual Saliency Prediction. IROS 2021"
         ),
         homepage="https://github.com/samyak0210/ViNet",
     )
@@ -312,8 +313,7 @@ ENTRIES: tuple[Entry, ...] = (
         training_data="AVE (DIEM, Coutrot 1, Coutrot 2)",
         citation=(
             "H. R. Tavakoli, A. Borji, E. Rahtu, J. Kannala: DAVE: A Deep Audio-Visual Embedding for "
-            "Dynamic Saliency "
-            "Prediction. arXiv:1905.10693, 2019"
+            "Dynamic Saliency Prediction. arXiv:1905.10693, 2019"
         ),
         homepage="https://github.com/hrtavakoli/DAVE",
     ),
@@ -340,8 +340,7 @@ ENTRIES: tuple[Entry, ...] = (
         training_data="DHF1K; encoder first trained on Kinetics-400",
         citation=(
             "K. Min, J. J. Corso: TASED-Net: Temporally-Aggregating Spatial Encoder-Decoder Network for "
-            "Video Saliency "
-            "Detection. ICCV 2019, pp. 2394-2403"
+            "Video Saliency Detection. ICCV 2019, pp. 2394-2403"
         ),
         homepage="https://github.com/MichiganCOG/TASED-Net",
         scores=(
@@ -410,8 +409,7 @@ ENTRIES: tuple[Entry, ...] = (
         training_data="Gaze360 (197588 frames, 238 subjects)",
         citation=(
             "P. Kellnhofer, A. Recasens, S. Stent, W. Matusik, A. Torralba: Gaze360: Physically "
-            "Unconstrained Gaze "
-            "Estimation in the Wild. ICCV 2019"
+            "Unconstrained Gaze Estimation in the Wild. ICCV 2019"
         ),
         homepage="http://gaze360.csail.mit.edu",
     ),
@@ -468,6 +466,96 @@ ENTRIES: tuple[Entry, ...] = (
             Score("FER+", "accuracy", 0.87153, "paper"),
         ),
     ),
+    Entry(
+        name="s3fd",
+        title="S3FD",
+        network="s3fd",
+        options={},
+        folder="face_detection/s3fd",
+        files=(
+            RemoteFile(
+                "s3fd-619a316812.pth",
+                (
+                    "https://www.adrianbulat.com/downloads/python-fan/s3fd-619a316812.pth",
+                    "https://huggingface.co/camenduru/Wav2Lip/resolve/main/checkpoints/s3fd-619a316812.pth",
+                ),
+                sha256="619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
+                size=89843225,
+            ),
+        ),
+        checkpoint="s3fd-619a316812.pth",
+        layout=Layout(),
+        preprocessing=Preprocessing(
+            640,
+            640,
+            (104 / 255, 117 / 255, 123 / 255),
+            (1 / 255, 1 / 255, 1 / 255),
+            window=1,
+            source_index=0,
+            colour_order="BGR",
+        ),
+        licence=Licence(
+            "none stated",
+            commercial=None,
+            url="https://github.com/1adrianb/face-alignment",
+            note="face-alignment, which publishes the file, is BSD-3-Clause; the file states no terms of its own.",
+        ),
+        training_data="WIDER FACE",
+        citation=(
+            "S. Zhang, X. Zhu, Z. Lei, H. Shi, X. Wang, S. Z. Li: S3FD: Single Shot Scale-invariant Face "
+            "Detector. ICCV 2017"
+        ),
+        homepage="https://github.com/1adrianb/face-alignment",
+        note="Takes pictures of any size.",
+    ),
+    Entry(
+        name="yunet",
+        title="YuNet",
+        network=None,
+        options={},
+        folder="face_detection/yunet",
+        files=(
+            RemoteFile(
+                "face_detection_yunet_2023mar.onnx",
+                tuple(
+                    f"{place}/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+                    for place in (
+                        "https://media.githubusercontent.com/media/opencv/opencv_zoo/main",
+                        "https://huggingface.co/opencv/opencv_zoo/resolve/main",
+                    )
+                ),
+                sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+            ),
+        ),
+        checkpoint="face_detection_yunet_2023mar.onnx",
+        layout=Layout(),
+        preprocessing=Preprocessing(
+            640,
+            640,
+            (0.0, 0.0, 0.0),
+            (1 / 255, 1 / 255, 1 / 255),
+            window=1,
+            source_index=0,
+            colour_order="BGR",
+        ),
+        licence=Licence(
+            "MIT",
+            commercial=True,
+            url="https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet",
+        ),
+        training_data="WIDER FACE",
+        citation=(
+            "W. Wu, H. Peng, S. Yu: YuNet: A Tiny Millisecond-level Face Detector. Machine Intelligence "
+            "Research 20, pp. 656-665, 2023"
+        ),
+        homepage="https://github.com/opencv/opencv_zoo",
+        scores=(
+            Score("WIDER FACE validation, easy", "AP", 0.834, "OpenCV Zoo README"),
+            Score("WIDER FACE validation, medium", "AP", 0.824, "OpenCV Zoo README"),
+            Score("WIDER FACE validation, hard", "AP", 0.708, "OpenCV Zoo README"),
+        ),
+        note="An ONNX file that OpenCV runs.",
+    ),
 )
 
 
@@ -489,7 +577,7 @@ def find_entries(name: str) -> list[Entry]:
     found = [entry for entry in ENTRIES if name == entry.name or name in entry.aliases]
     found = found or [entry for entry in ENTRIES if _means(name, entry)]
     if not found:
-        known = sorted({*list_entries(), *(entry.network for entry in ENTRIES)})
+        known = sorted({*list_entries(), *(entry.network for entry in ENTRIES if entry.network)})
         near = difflib.get_close_matches(name, known, n=3) or known
         raise UsageError(f"No published checkpoint is called {name!r}. Did you mean: {', '.join(near)}?")
     return found

@@ -164,9 +164,8 @@ def _members_of_tar(path: Path) -> list[Member]:
         raise WeightsError(f"{path}: is a damaged or truncated archive ({error}). Fetch it again.") from None
     if {"pickle", "storages", "tensors"} <= {entry.name for entry in entries}:
         raise WeightsError(
-            f"{path}: is in the tar format of PyTorch before 0.1.10, which cannot be read safely. Save "
-            f"it again "
-            "with the PyTorch that wrote it or any up to 1.5."
+            f"{path}: is in the tar format of PyTorch before 0.1.10, which cannot be read safely. Save it "
+            "again with the PyTorch that wrote it or any up to 1.5."
         )
 
     def reader(entry: tarfile.TarInfo) -> Callable[[], State]:

@@ -23,7 +23,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
-from gasp.errors import GaspError, InputError, OutputError, UsageError
+from gasp.errors import GaspError, InputError, OutputError, UsageError, WeightsError
 from gasp.weights.archives import unpack
 from gasp.weights.catalogue import MODELS_FOLDER, Entry, RemoteFile, find_entries, find_entry
 from gasp.weights.files import sha256
@@ -98,11 +98,10 @@ def ensure_all(
     progress: Progress | None = None,
     jobs: int = 4,
 ) -> dict[str, Path]:
-    """As :func:`ensure` for several names (see :func:`~gasp.weights.catalogue.find_entries`), ``jobs`` at a
-    time.
+    """As :func:`ensure` for several checkpoints, ``jobs`` at a time; returns the paths by entry.
 
-    Returns the paths by entry. When some fail the others are still fetched; the error lists those that
-    failed.
+    ``names`` may also be patterns and groups, see :func:`~gasp.weights.catalogue.find_entries`. When some
+    fail the others are still fetched; the error lists those that failed.
     """
     store = store or Store.from_environment()
     entries = list({entry.name: entry for name in names for entry in find_entries(name)}.values())
@@ -129,6 +128,19 @@ def find_downloaded(entry: Entry, store: Store | None = None) -> Path | None:
     """The path of a checkpoint that is on this computer, unchecked; None when it is not."""
     folder = (store or Store.from_environment()).folder(entry)
     return None if _missing(entry, folder) else _checkpoint(entry, folder)
+
+
+def require(name: str, store: Store | None = None) -> Path:
+    """The checkpoint called ``name``, checked, which must be on this computer: nothing is fetched.
+
+    Raises :class:`~gasp.errors.WeightsError` with the command that fetches it when it is not there, and
+    :class:`~gasp.weights.transfer.DownloadError` when it has changed since it was fetched.
+    """
+    entry = find_entry(name)
+    if find_downloaded(entry, store) is None:
+        terms = " --accept-license" if entry.licence.restricted else ""
+        raise WeightsError(f"The weights of {entry.title} are not here. Run `gasp download {entry.name}{terms}`.")
+    return ensure(entry.name, store=store)
 
 
 # --- fetching --------------------------------------------------------------------------------------------
@@ -198,9 +210,8 @@ def _obtain(task: _Task, store: Store, progress: Progress | None, cancelled: thr
     entry, target = task.entries[0], task.folder / task.file.name
     if store.offline:
         raise DownloadError(
-            f"{entry.name}: {target} is not there, and GASP_OFFLINE forbids fetching it. Put the file "
-            f"there, or "
-            "unset GASP_OFFLINE."
+            f"{entry.name}: {target} is not there, and GASP_OFFLINE forbids fetching it. Put the file there, "
+            "or unset GASP_OFFLINE."
         )
 
     def report(_: str, done: int, total: int | None) -> None:
@@ -215,7 +226,7 @@ def _obtain(task: _Task, store: Store, progress: Progress | None, cancelled: thr
             target,
             sha256_expected=task.file.sha256,
             size=task.file.size,
-            check=None if task.file.archive else _check_checkpoint,
+            check=None if task.file.archive or task.file.sha256 else _check_checkpoint,
             progress=report,
             patience=store.patience,
             cancelled=cancelled,
@@ -278,9 +289,8 @@ def _verified(entry: Entry, folder: Path) -> Path:
         checksum = sha256(path)
         if expected not in (None, checksum):
             raise DownloadError(
-                f"{path}: is not the file that was fetched: its SHA-256 is {checksum} instead of "
-                f"{expected}. Delete "
-                f"it and run `gasp download {entry.name}`; or, if you replaced it on purpose, delete "
+                f"{path}: is not the file that was fetched: its SHA-256 is {checksum} instead of {expected}. "
+                f"Delete it and run `gasp download {entry.name}`; or, if you replaced it on purpose, delete "
                 f"{place.name}."
             )
         if name not in record.files:

@@ -27,6 +27,7 @@ _LANDMARKS = {
     "videogaze": "cone_pathway.linear1.weight",
     "esr9": "branches.0.conv1.weight",
     "glance": "laterals.0.weight",
+    "s3fd": "conv7_2_mbox_conf.weight",
 } | dict.fromkeys(VARIANTS, "saliency_out.weight")
 """An entry without which a checkpoint cannot be the network's; saves making networks in vain."""
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
-from gasp.errors import OutputError, UsageError, WeightsError
+from gasp.errors import UsageError, WeightsError
 from gasp.networks import create_model
 from gasp.weights.checkpoints import CHECKPOINT_SUFFIXES
 from gasp.weights.files import replacing, sha256
@@ -65,10 +65,7 @@ def save_weights(
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
     }
     with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata=header)
-        except Exception as error:  # safetensors wraps system errors in its own type
-            raise OutputError(f"{path}: cannot be written ({error}).") from error
+        temporary.write_bytes(to_bytes(tensors, metadata=header))
     return path
 
 

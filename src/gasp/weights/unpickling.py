@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+import threading
 import warnings
 from pickle import UnpicklingError
 from typing import IO, Any
@@ -17,6 +18,9 @@ from typing import IO, Any
 import torch
 
 from gasp.errors import WeightsError
+
+_LOCK = threading.Lock()
+"""torch keeps one allow-list for all threads."""
 
 _NUMBER_FORMATS = {
     "f2": "e", "f4": "f", "f8": "d",
@@ -114,7 +118,7 @@ def unpickle(source: str | IO[bytes], name: str) -> Any:
 
 
 def _load(source: str | IO[bytes], encoding: str) -> Any:
-    with warnings.catch_warnings(), torch.serialization.safe_globals(_stand_ins()):
+    with _LOCK, warnings.catch_warnings(), torch.serialization.safe_globals(_stand_ins()):
         warnings.simplefilter("ignore")
         return torch.load(source, map_location="cpu", weights_only=True, encoding=encoding)
 
@@ -134,10 +138,9 @@ def _refusal(error: Exception, name: str) -> WeightsError:
             f"{name}: is damaged or not a PyTorch checkpoint ({_first_line(error)}). Fetch it again."
         )
     return WeightsError(
-        f"{name}: {what}. Reading it could run code, so it is refused; nothing was run. If you trust "
-        f"where it "
-        "comes from, load it with the software that wrote it and save its state_dict alone "
-        "(torch.save(model.state_dict(), ...) or safetensors)."
+        f"{name}: {what}. Reading it could run code, so it is refused; nothing was run. "
+        "If you trust where it comes from, load it with the software that wrote it and save its state_dict "
+        "alone (torch.save(model.state_dict(), ...) or safetensors)."
     )
 
 
