@@ -27,10 +27,13 @@ from gasp.datasets.findwho import FindWhoSet
 from gasp.datasets.fixations import Fixations, density_map, fixation_map
 from gasp.datasets.image_set import ImageSet
 from gasp.datasets.split import held_back
+from gasp.fusion.gasp import GaspFusion
 from gasp.pipeline.pipeline import Networks, Pipeline
 from gasp.pipeline.predict import predict_source, step_of
+from gasp.pipeline.prediction import Prediction
 from gasp.training.images import BLUR
 from gasp.video import open_source
+from gasp.video.cuts import CutDetector
 
 Scores = dict[str, float]
 MEASURES = ("NSS", "CC", "SIM", "KLD", "AUC-Judd")
@@ -123,7 +126,7 @@ def pictures(folder: Path, name: str, limit: int | None) -> Iterator[tuple[str, 
 
 
 def evaluate_pictures(
-    folder: Path, name: str, networks: Networks, systems: dict[str, PredictSettings], limit: int | None
+    folder: Path, name: str, networks: Networks, ablated: list[str], limit: int | None
 ) -> dict[str, dict[str, list[Scores]]]:
     results: dict[str, dict[str, list[Scores]]] = {}
 
@@ -136,45 +139,74 @@ def evaluate_pictures(
         if truth.faces:
             add("marked faces", identity, score(faces_prior(truth), truth))
         add("other observers", identity, other_observers(truth) | {"CC": split_half(truth)})
-        for system, settings in systems.items():
-            source = open_source(image)
-            prediction = next(iter(predict_source(source, Pipeline(settings, networks))))
-            add(system, identity, score(prediction.saliency, truth))
-            if system == "default":
-                reading = networks.reader.read([image])[0]
-                add("glance alone", identity, score(np.exp(reading.saliency), truth))
+        reading = networks.reader.read([image])[0]
+        add("glance alone", identity, score(np.exp(reading.saliency), truth))
+        prediction = next(iter(predict_source(open_source(image), Pipeline(PredictSettings(), networks))))
+        add("default", identity, score(prediction.saliency, truth))
+        for system, saliency in Ablation(networks, ablated).step(prediction).items():
+            add(system, identity, score(saliency, truth))
     return results
 
 
+class Ablation:
+    """The fusion run beside the pipeline on the same cue maps, each time with one modality black."""
+
+    def __init__(self, networks: Networks, cues: list[str]) -> None:
+        self.modalities = networks.fusion.modalities
+        self.fusions = {cue: GaspFusion(networks.fusion, networks.device) for cue in cues}
+        self.cuts = CutDetector()
+
+    def step(self, prediction: Prediction) -> dict[str, NDArray]:
+        cut = self.cuts.step(prediction.cues["captured"])
+        results = {}
+        for cue, fusion in self.fusions.items():
+            maps = [prediction.cues[m] * (m != cue) for m in self.modalities]
+            results[f"without {cue}"] = fusion.step([maps], [cut])[0].saliency
+        return results
+
+
 def evaluate_videos(
-    folder: Path, networks: Networks, systems: dict[str, PredictSettings], every: float
+    folder: Path, networks: Networks, ablated: list[str], every: float
 ) -> dict[str, dict[str, list[Scores]]]:
     data = FindWhoSet(folder / "findwho")
     results: dict[str, dict[str, list[Scores]]] = {}
+
+    def add(system: str, video: str, scores: Scores) -> None:
+        results.setdefault(system, {}).setdefault(video, []).append(scores)
+
     for name in data.ids:
         video = data.videos[name]
-        wanted = {int(k) for k in np.arange(every / 2, video.frames / video.fps, every) * video.fps}
         truths = {}
-        for k in wanted:
+        for k in (int(k) for k in np.arange(every / 2, video.frames / video.fps, every) * video.fps):
             fixations = data.fixations_at(name, k).inside(video.height, video.width)
             if len(fixations):
                 boxes = [tuple(face.box) for face in data.faces(name, k)]
                 truths[k] = Truth(fixations, video.height, video.width, VIDEO_BLUR * video.width, boxes)
         for truth in truths.values():
-            for system, predictor in (("centre prior", centre_prior), ("marked faces", faces_prior)):
-                results.setdefault(system, {}).setdefault(name, []).append(score(predictor(truth), truth))
-            human = other_observers(truth) | {"CC": split_half(truth)}
-            results.setdefault("other observers", {}).setdefault(name, []).append(human)
-        for system, settings in systems.items():
-            with open_source(video.path) as source:
-                pipeline = Pipeline(settings, networks, step=step_of(source, settings))
-                for prediction in predict_source(source, pipeline):
-                    if prediction.index in truths:
-                        scores = score(prediction.saliency, truths[prediction.index])
-                        results.setdefault(system, {}).setdefault(name, []).append(scores)
+            add("centre prior", name, score(centre_prior(truth), truth))
+            add("marked faces", name, score(faces_prior(truth), truth))
+            add("other observers", name, other_observers(truth) | {"CC": split_half(truth)})
+        ablation = Ablation(networks, ablated)
+        for prediction in run_video(video.path, networks, PredictSettings()):
+            others = ablation.step(prediction)
+            if prediction.index in truths:
+                truth = truths[prediction.index]
+                add("default", name, score(prediction.saliency, truth))
+                add("glance alone", name, score(prediction.cues["glance"].astype(float) ** 2, truth))
+                for system, saliency in others.items():
+                    add(system, name, score(saliency, truth))
+        if ablated:
+            for prediction in run_video(video.path, networks, PredictSettings(sound=False)):
+                if prediction.index in truths:
+                    add("without sound", name, score(prediction.saliency, truths[prediction.index]))
         means = {m: np.nanmean([s[m] for s in results["default"][name]]) for m in ("NSS", "CC")}
         print(f"  {name}: default NSS {means['NSS']:.2f} CC {means['CC']:.3f}", flush=True)
     return results
+
+
+def run_video(path: Path, networks: Networks, settings: PredictSettings) -> Iterator[Prediction]:
+    with open_source(path) as source:
+        yield from predict_source(source, Pipeline(settings, networks, step=step_of(source, settings)))
 
 
 def interval(values: NDArray, rng: np.random.Generator, draws: int = 2000) -> tuple[float, float]:
@@ -202,16 +234,6 @@ def table(name: str, results: dict[str, dict[str, list[Scores]]]) -> dict[str, d
     return summary
 
 
-def systems(ablation: bool) -> dict[str, PredictSettings]:
-    chosen = {"default": PredictSettings()}
-    if ablation:
-        for cue in DEFAULT_CUES:
-            rest = tuple(name for name in DEFAULT_CUES if name != cue)
-            chosen[f"without {cue}"] = PredictSettings(cues=rest)
-        chosen["without sound"] = PredictSettings(sound=False)
-    return chosen
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -222,13 +244,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     networks = Networks.load(PredictSettings())
+    ablated = list(DEFAULT_CUES) if options.ablation else []
     run: dict[str, Callable[[], dict]] = {
-        name: lambda name=name: evaluate_pictures(
-            options.data, name, networks, systems(options.ablation), options.limit
-        )
+        name: lambda name=name: evaluate_pictures(options.data, name, networks, ablated, options.limit)
         for name in ("osie", "eyecrowd", "scene")
     }
-    run["findwho"] = lambda: evaluate_videos(options.data, networks, systems(options.ablation), 0.5)
+    run["findwho"] = lambda: evaluate_videos(options.data, networks, ablated, 0.5)
     summary = {name: table(name, run[name]()) for name in options.sets}
     if options.json:
         options.json.write_text(json.dumps(summary, indent=1))
