@@ -156,7 +156,9 @@ def _folder_names(inputs: Sequence[str]) -> list[str]:
     """One folder per input, named after it; a number tells inputs of one name apart."""
     names: list[str] = []
     for path in inputs:
-        stem = Path(os.path.abspath(path)).stem or "input"
+        whole = Path(os.path.abspath(path))
+        # What follows a dot in a folder's name is no suffix.
+        stem = (whole.name if whole.is_dir() else whole.stem) or "input"
         name, number = stem, 2
         while name in names:
             name, number = f"{stem}-{number}", number + 1
@@ -170,7 +172,7 @@ def _read_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (width.isdecimal() and height.isdecimal()):
         raise UsageError(f"--map-size = {text!r}: write width x height, for example 640x360")
     return int(width), int(height)
 

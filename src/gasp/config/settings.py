@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -57,9 +58,10 @@ class PredictSettings(BaseModel):
     @field_validator("device")
     @classmethod
     def _device(cls, value: str) -> str:
-        kind = value.split(":")[0]
-        if kind not in ("auto", "cpu", "cuda", "mps", "xpu"):
-            raise ValueError(f"unknown device {value!r}; use auto, cpu, cuda, cuda:0, mps, ...")
+        if not re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d{1,3})?", value, re.ASCII):
+            raise ValueError(
+                f"unknown device{_nearest(value, ('auto', 'cpu', 'cuda', 'cuda:0', 'mps', 'xpu'))}"
+            )
         return value
 
     @classmethod
@@ -76,6 +78,10 @@ def _say(problem: Any, settings: type[BaseModel]) -> str:
     if problem["type"] == "extra_forbidden":
         return f"there is no setting {name!r}{_nearest(name, tuple(settings.model_fields))}"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        message = (
+            f"unknown{_nearest(str(problem['input']), get_args(settings.model_fields[name].annotation))}"
+        )
     return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
 
 

@@ -49,9 +49,9 @@ def choose_device(name: str) -> torch.device:
     """The device of that name; "auto" is a GPU where one can be used. Raises :class:`UsageError` otherwise."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     device = torch.device(name)
-    if not available.get(device.type, False):
+    if (device.index or 0) >= count.get(device.type, 0):
         raise UsageError(f"device = {name!r} cannot be used on this machine; run with --device cpu or auto")
     return device
 
@@ -60,13 +60,19 @@ class Pipeline:
     """Predicts one video, frame after frame, in memory that does not grow.
 
     ``latency`` is the number of frames by which predictions lag behind frames; the default cues only look back,
-    so it is 0. ``events`` counts what went wrong without stopping the run, by description.
+    so it is 0. ``events`` counts what went wrong without stopping the run, by description. ``cues``: cues of your
+    own, in place of those that the settings name.
     """
 
     latency = 0
 
     def __init__(
-        self, settings: PredictSettings, networks: Networks | None = None, *, step: float = 0.04
+        self,
+        settings: PredictSettings,
+        networks: Networks | None = None,
+        *,
+        step: float = 0.04,
+        cues: Sequence[Cue] | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
@@ -76,7 +82,7 @@ class Pipeline:
         self._detector = self._other_detector()
         self._tracker = FaceTracker()
         self._cuts = CutDetector()
-        self._cues: list[Cue] = create_cues(settings.cues)
+        self._cues = create_cues(settings.cues) if cues is None else list(cues)
         self._fusion = GaspFusion(self.networks.fusion, self.networks.device)
         self._time: float | None = None
 
@@ -140,7 +146,7 @@ class Pipeline:
         maps = {}
         for cue in self._cues:
             try:
-                maps[cue.name] = cue.step(observation)
+                maps[cue.name] = _check_map(cue.step(observation))
             except GaspError:
                 raise
             except Exception as error:
@@ -162,12 +168,15 @@ class Pipeline:
         if not np.isfinite(saliency).all():
             self._note("fusion network gave values that are not numbers", None)
             saliency = np.zeros_like(saliency)
+        gates = fused.gates
+        if gates is not None and not np.isfinite(list(gates.values())).all():
+            gates = None
         frame = observation.frame
         return Prediction(
             index=frame.index,
             time=frame.time,
             saliency=saliency,
-            gates=fused.gates,
+            gates=gates,
             cues=maps,
             faces=observation.faces,
             focus=find_focus(saliency, frame.height, frame.width),
@@ -181,6 +190,18 @@ class Pipeline:
                 "%s%s; counted from now on", event, f" ({type(error).__name__}: {error})" if error else ""
             )
         self.events[event] += count
+
+
+def _check_map(drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The map of a cue, if it is one: later stages rely on its form."""
+    if (
+        drawn.dtype != np.uint8
+        or drawn.ndim not in (2, 3)
+        or drawn.shape[2:] not in ((), (3,))
+        or not drawn.size
+    ):
+        raise ValueError(f"its map is {drawn.dtype} {drawn.shape}, not uint8 (h, w) or (h, w, 3)")
+    return drawn
 
 
 def find_focus(saliency: NDArray[np.float32], height: int, width: int) -> Focus:
