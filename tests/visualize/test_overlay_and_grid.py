@@ -47,7 +47,7 @@ def test_heat_warms_the_salient_place_and_leaves_the_rest() -> None:
     drawn = blend_heat(image, prediction().saliency).astype(int)
     y, x = round(3.5 / 12 * 180), round(4.5 / 16 * 320)
     assert drawn[y, x, 0] > 150
-    assert drawn[y, x, 0] > drawn[y, x, 2] + 60
+    assert drawn[y, x, 0] > drawn[y, x, 2] + 40
     assert np.abs(drawn[100:, 160:] - 90).max() <= 1
 
 
@@ -71,7 +71,7 @@ def test_faces_are_drawn_in_their_colours() -> None:
     made = prediction()
     drawn = draw_overlay(made, replace(NOTHING, faces=True))
     near_edge = drawn[60:70, 56:64].reshape(-1, 3).astype(int)
-    assert np.abs(near_edge - person_colour(1)).sum(1).min() < 30
+    assert np.abs(near_edge - person_colour(1)).sum(1).min() < 60
     assert np.array_equal(drawn[120:], blend_heat(made.image, made.saliency)[120:])
 
 
@@ -111,6 +111,7 @@ def test_shrinking_moves_boxes_and_focus_along() -> None:
     assert shrink_prediction(prediction(), 1000).image.shape == (180, 320, 3)
 
 
+@settings(deadline=None)
 @given(width=st.integers(1, 8000), height=st.integers(1, 8000), cells=st.integers(1, 12))
 def test_grid_fits_a_screen(width: int, height: int, cells: int) -> None:
     layout = grid_layout(width, height, cells)

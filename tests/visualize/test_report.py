@@ -12,7 +12,7 @@ from gasp.visualize.charts import Series, clock, line_chart, stacked_chart
 from gasp.visualize.colours import css, person_colour
 from gasp.visualize.report import Thumbnail, render_report
 
-VOID = {"meta", "img", "br", "line"}
+VOID = {"meta", "img"}
 
 
 class Balanced(HTMLParser):
@@ -26,6 +26,9 @@ class Balanced(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
 
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        pass
+
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
@@ -34,8 +37,14 @@ def manifest(**changes: Any) -> dict[str, Any]:
     return {
         "status": "complete",
         "input": {
-            **{"name": "talk <1>", "path": "talk <1>.mp4", "sha256": "ab", "width": 640, "height": 360},
-            **{"fps": 25.0, "duration": 4.0, "has_sound": True},
+            "name": "talk <1>",
+            "path": "talk <1>.mp4",
+            "sha256": "ab",
+            "width": 640,
+            "height": 360,
+            "fps": 25.0,
+            "duration": 4.0,
+            "has_sound": True,
         },
         "settings": {"cues": ["captured", "faces"], "sound": True, "device": None},
         "cues": {"captured": "the frame", "faces": "where faces are"},

@@ -52,7 +52,7 @@ def stacked_chart(times: Sequence[float], series: Sequence[Series], *, unit: Cal
         bands.append(
             f'<polygon points="{outline} {back}" fill="{escape(one.colour)}" fill-opacity=".85">'
             f"<title>{escape(one.name)}</title></polygon>"
-            f'<polyline points="{outline}" fill="none" stroke="currentColor" stroke-opacity=".25" stroke-width=".7"/>'
+            f'<polyline points="{outline}" fill="none" stroke="currentColor" stroke-opacity=".25"/>'
         )
         floor = ceiling
     return _svg(times, 0, 1, unit, bands)
