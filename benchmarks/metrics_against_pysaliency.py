@@ -165,9 +165,7 @@ def main() -> None:
         parser.error("--pysaliency is needed")
     if arguments.keep:
         settings = {"count": 10, "height": 48, "width": 64, "seed": 7}
-        values = {
-            name: values for name, (values, _) in ask_pysaliency(arguments.pysaliency, settings).items()
-        }
+        values = {name: answer[0] for name, answer in ask_pysaliency(arguments.pysaliency, settings).items()}
         arguments.keep.write_text(json.dumps({"maps": settings, "pysaliency": values}, indent=1) + "\n")
         return
     settings = {"count": arguments.maps, "height": 480, "width": 640, "seed": 1}

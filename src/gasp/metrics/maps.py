@@ -172,9 +172,10 @@ def _leading_shape(arguments: tuple[Argument, ...], maps: list[Tensor]) -> tuple
 
 def _as_rows(maps: Tensor, leading: tuple[int, ...]) -> Tensor:
     """Shape (number of maps, pixels), without a copy when all share one map."""
+    count, pixels = math.prod(leading), maps.shape[-2] * maps.shape[-1]
     if maps.shape[:-2].numel() == 1:
-        return maps.reshape(1, -1).expand(math.prod(leading), -1)
-    return maps.expand(*leading, *maps.shape[-2:]).reshape(math.prod(leading), -1)
+        return maps.reshape(1, pixels).expand(count, pixels)
+    return maps.expand(*leading, *maps.shape[-2:]).reshape(count, pixels)
 
 
 def _checked(argument: Argument, values: Tensor) -> Rows | Tensor:

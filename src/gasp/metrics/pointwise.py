@@ -56,7 +56,7 @@ def information_gain(saliency: Maps, fixations: Maps, baseline: Maps) -> Scores:
     Source: Kümmerer et al., PNAS 112 (2015), with the regulariser of the MIT benchmark.
 
     >>> saliency, fixations = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[0, 0], [0, 1]])
-    >>> float(information_gain(saliency, fixations, torch.ones(2, 2)))
+    >>> round(float(information_gain(saliency, fixations, torch.ones(2, 2))), 6)
     1.0
     """
     return evaluate(
@@ -78,8 +78,8 @@ def _nss(saliency: Rows, fixations: Tensor) -> Tensor:
 def _information_gain(saliency: Rows, fixations: Tensor, baseline: Rows) -> Tensor:
     rows, columns = nonzero(fixations)
     # Scaling to sum 1 follows, so that scaling the prediction to 0..1 amounts to shifting its minimum to 0.
-    bits = [
-        torch.log2(EPS + values[rows, columns] / values.sum(-1)[rows])
-        for values in (from_zero(saliency), baseline.values.double())
-    ]
-    return mean_by_row(bits[0] - bits[1], rows, len(fixations))
+    maps = from_zero(saliency), baseline.values.double()
+    predicted, expected = (values[rows, columns] / values.sum(-1)[rows] for values in maps)
+    # The smallest value is 0 whatever the map: its gradient is 0, not the difference of two huge numbers.
+    predicted = predicted.masked_fill(predicted == 0, 0)
+    return mean_by_row(torch.log2(EPS + predicted) - torch.log2(EPS + expected), rows, len(fixations))
