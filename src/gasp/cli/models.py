@@ -111,10 +111,13 @@ def _model(args: argparse.Namespace) -> tuple[nn.Module, str, dict[str, Any]]:
 
 def _network(name: str) -> tuple[str, dict[str, Any], Path | None]:
     """The network and options of packaged or published weights, and their file if it is here."""
+    from gasp.errors import UsageError
     from gasp.weights import ensure, find_downloaded, find_entry, packaged, packaged_names
     from gasp.weights.own import network_and_options
 
     if name in packaged_names():
         return *network_and_options(packaged(name)), packaged(name)
     entry = find_entry(name)
+    if entry.network is None:
+        raise UsageError(f"{name} is published as ONNX; `gasp download {name}` fetches it.")
     return entry.network, entry.options, ensure(entry.name) if find_downloaded(entry) else None

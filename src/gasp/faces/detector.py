@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.errors import UsageError
-from gasp.faces.face import Box, Detection
+from gasp.faces.face import Detection
+from gasp.faces.geometry import clip_box
 
 
 class FaceDetector(Protocol):
@@ -42,11 +43,15 @@ def create_detector(name: str, **options: object) -> FaceDetector:
 
 
 def clip_detections(detections: Sequence[Detection], height: int, width: int) -> list[Detection]:
-    """Detections clipped to the picture, best first; those with less than two pixels left are dropped."""
+    """Detections clipped to the picture, best first.
+
+    Those with less than two pixels left in either direction, or with numbers that are not finite, are dropped.
+    """
     clipped = []
-    for found in sorted(detections, key=lambda d: -d.score):
-        x1, y1, x2, y2 = found.box
-        box = Box(max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2))
-        if np.isfinite(box).all() and box.width >= 2 and box.height >= 2:
+    # Numbers that are not finite come first: clipping would turn them into the picture's borders.
+    finite = [d for d in detections if np.isfinite((*d.box, d.score)).all()]
+    for found in sorted(finite, key=lambda d: -d.score):
+        box = clip_box(found.box, height, width)
+        if box.width >= 2 and box.height >= 2:
             clipped.append(Detection(box, found.score))
     return clipped

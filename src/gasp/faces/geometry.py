@@ -1,4 +1,4 @@
-"""Overlap of boxes."""
+"""Boxes: overlap, clipping."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.faces.face import Box
+
+
+def clip_box(box: Box, height: float, width: float) -> Box:
+    """The part of a box that lies in a picture; empty or inverted when none does."""
+    return Box(max(0.0, box.x1), max(0.0, box.y1), min(float(width), box.x2), min(float(height), box.y2))
 
 
 def iou(first: Box, second: Box) -> float:

@@ -82,7 +82,9 @@ class GlanceReader:
 class GlanceFaceDetector:
     """The default face detector. ``threshold`` is the least score (0..1) of a face."""
 
-    def __init__(self, threshold: float = 0.3, device: str = "cpu", reader: GlanceReader | None = None) -> None:
+    def __init__(
+        self, threshold: float = 0.3, device: str = "cpu", reader: GlanceReader | None = None
+    ) -> None:
         self.threshold = threshold
         self.reader = reader or GlanceReader(device=device)
 
@@ -104,7 +106,9 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
-def decode_faces(centres: Tensor, boxes: Tensor, least_score: float, most: int = 100) -> list[list[Detection]]:
+def decode_faces(
+    centres: Tensor, boxes: Tensor, least_score: float, most: int = 100
+) -> list[list[Detection]]:
     """Detections in pixels of the network's input, per picture, best first.
 
     ``centres`` (N, 1, h, w) logits and ``boxes`` (N, 4, h, w) as in :class:`~gasp.networks.glance.GlanceOutput`.

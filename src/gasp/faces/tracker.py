@@ -17,10 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from gasp.faces.detector import clip_detections
 from gasp.faces.face import Box, Detection, Face
-from gasp.faces.geometry import iou, iou_matrix
+from gasp.faces.geometry import clip_box, iou, iou_matrix
 
 Looks = NDArray[np.float32]
+
+TRUSTED_MOTION = 0.3
+"""Seconds for which a lost face is taken to move on."""
+
+MOTION_MEMORY = 0.065
+"""Seconds over which velocities are averaged: about two frames of a film."""
+
+REACH, SPEED = 0.8, 2.0
+"""How far from its predicted place a face may be (in sizes of the face), and how much further per second lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +47,39 @@ class TrackerOptions:
     remembered: int = 100
     same_person: float = 0.82
     confirm: int = 2
-    """A new face must be found this many times, unless its first score is at least ``sure``."""
+    """A new face must be found this many times running, unless a score is at least ``sure``."""
     sure: float = 0.55
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Track:
-    identity: int
+    """A person. ``time`` is when the face was last found; ``identity`` is 0 until the track is confirmed."""
+
     box: Box
     score: float
     time: float
     looks: Looks
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     hits: int = 1
-    confirmed: bool = False
+    identity: int = 0
+    observed: bool = True
 
     def predicted(self, time: float) -> Box:
         """Where the face should be at ``time``; motion is trusted for a short while only."""
-        dx, dy = self.velocity * min(time - self.time, 0.3)
+        dx, dy = self.velocity * min(time - self.time, TRUSTED_MOTION)
         return Box(self.box.x1 + dx, self.box.y1 + dy, self.box.x2 + dx, self.box.y2 + dy)
 
     def found(self, detection: Detection, time: float, looks: Looks) -> None:
         """Takes over a detection; the box is smoothed a little, because detectors tremble."""
-        step = max(time - self.time, 1e-3)
-        new, old = np.array(detection.box), np.array(self.predicted(time))
-        near = iou(detection.box, Box(*old)) > 0.3
-        smooth = 0.7 * new + 0.3 * old if near else new
-        moved = (np.array(Box(*smooth).centre) - np.array(self.box.centre)) / step
-        self.velocity = 0.6 * self.velocity + 0.4 * moved if near else np.zeros(2)
-        self.box, self.score, self.time = Box(*(float(v) for v in smooth)), detection.score, time
+        expected = self.predicted(time)
+        if iou(detection.box, expected) > 0.3:
+            smooth = Box(*(0.7 * new + 0.3 * old for new, old in zip(detection.box, expected, strict=True)))
+            moved = np.subtract(smooth.centre, self.box.centre)
+            self.velocity = _new_velocity(self.velocity, moved, time - self.time)
+            self.box = smooth
+        else:
+            self.box, self.velocity = detection.box, np.zeros(2)
+        self.score, self.time, self.observed = detection.score, time, True
         self.looks = 0.9 * self.looks + 0.1 * looks
         self.hits += 1
 
@@ -77,126 +91,139 @@ class FaceTracker:
         self.options = options or TrackerOptions()
         self._tracks: list[_Track] = []
         self._gallery: deque[_Track] = deque(maxlen=self.options.remembered)
+        self._time = -np.inf
         self._next = 1
 
     def step(
         self, image: NDArray[np.uint8], detections: Sequence[Detection], time: float, *, cut: bool = False
     ) -> list[Face]:
-        """Faces of the next picture.
+        """Faces of the next picture, by falling score, boxes within it.
 
-        ``image`` RGB uint8 (H, W, 3), in whose pixels the boxes of ``detections`` are; ``time`` in seconds, rising;
-        ``cut`` tells that a new shot begins here. Faces come by falling score.
+        ``image`` RGB uint8 (H, W, 3), in whose pixels the boxes of ``detections`` are; ``time`` in seconds,
+        rising (a time before the last one counts as equal to it); ``cut`` tells that a new shot begins here.
+        Detections outside of the picture, and those whose numbers are not finite, are passed over.
         """
         options = self.options
+        self._time = time = max(self._time, time)
+        height, width = image.shape[:2]
+        usable = [d for d in clip_detections(detections, height, width) if d.score >= options.keep_score]
+        looks = [_looks(image, d.box) for d in usable]
         self._retire(time, everything=cut)
-        looks = _looks_of_all(image, [d.box for d in detections])
-        good = [i for i, d in enumerate(detections) if d.score >= options.birth_score]
-        weak = [i for i, d in enumerate(detections) if options.keep_score <= d.score < options.birth_score]
-        left = self._assign(detections, looks, good, list(self._tracks), time)
-        waiting = [track for track in self._tracks if track.time < time]
-        self._assign(detections, looks, weak, waiting, time)
-        for i, track in self._recognise(looks, left, time).items():
-            self._gallery.remove(track)
-            track.found(detections[i], time, looks[i])
-            self._tracks.append(track)
-            left.remove(i)
-        for i in left:
-            self._begin(detections[i], looks[i], time, sure=cut)
-        self._merge(time)
-        return self._faces(time)
+        for track in self._tracks:
+            track.observed = False
+        good = [i for i, d in enumerate(usable) if d.score >= options.birth_score]
+        weak = [i for i, d in enumerate(usable) if d.score < options.birth_score]
+        left = self._assign(usable, looks, good, time)
+        self._assign(usable, looks, weak, time)
+        # A track that is not found twice running was a flicker.
+        self._tracks = [track for track in self._tracks if track.observed or track.identity]
+        left = self._recognise(usable, looks, left, time)
+        self._tracks += [_Track(usable[i].box, usable[i].score, time, looks[i]) for i in left]
+        self._confirm()
+        return self._faces(time, height, width)
 
     def _assign(
-        self, detections: Sequence[Detection], looks: Sequence[Looks], candidates: list[int],
-        tracks: list[_Track], time: float,
-    ) -> list[int]:  # fmt: skip
-        """Matches detections to tracks, updates the tracks, and returns the detections that are left."""
+        self, detections: Sequence[Detection], looks: Sequence[Looks], candidates: list[int], time: float
+    ) -> list[int]:
+        """Matches detections to tracks not found yet, updates these, and returns the detections left."""
+        tracks = [track for track in self._tracks if not track.observed]
         if not candidates or not tracks:
-            return list(candidates)
+            return candidates
         predicted = [track.predicted(time) for track in tracks]
-        overlap = iou_matrix(predicted, [detections[i].box for i in candidates])
-        cost = np.full(overlap.shape, 1e3)
-        for row, track in enumerate(tracks):
-            for column, i in enumerate(candidates):
-                far = _distance(predicted[row], detections[i].box)
-                if overlap[row, column] > 0.1 or far < 0.8:
-                    unlike = 1 - _likeness(track.looks, looks[i])
-                    cost[row, column] = (1 - overlap[row, column]) + 0.5 * min(far, 2) + unlike
-        rows, columns = linear_sum_assignment(cost)
+        boxes = [detections[i].box for i in candidates]
+        overlap = iou_matrix(predicted, boxes)
+        far = _distances(predicted, boxes)
+        likeness = _likeness([track.looks for track in tracks], [looks[i] for i in candidates])
+        # A face that was lost may have gone further the longer ago that is; then its looks must agree.
+        reach = REACH + SPEED * np.array([[time - track.time] for track in tracks])
+        possible = (overlap > 0.1) | (far < REACH)
+        possible |= (far < reach) & (likeness >= self.options.same_person)
+        cost = (1 - overlap) + 0.5 * np.minimum(far, 2) + (1 - likeness)
         used = set()
-        for row, column in zip(rows, columns, strict=True):
-            if cost[row, column] < 1e3:
-                i = candidates[column]
-                tracks[row].found(detections[i], time, looks[i])
-                used.add(i)
+        for row, column in _pairs(cost, possible):
+            i = candidates[column]
+            tracks[row].found(detections[i], time, looks[i])
+            used.add(i)
         return [i for i in candidates if i not in used]
 
-    def _recognise(self, looks: Sequence[Looks], left: list[int], time: float) -> dict[int, _Track]:
-        """Detections without a track that look like somebody seen earlier."""
+    def _recognise(
+        self, detections: Sequence[Detection], looks: Sequence[Looks], left: list[int], time: float
+    ) -> list[int]:
+        """Gives detections that look like somebody seen earlier to that person; returns those left."""
         known = [track for track in self._gallery if time - track.time <= self.options.memory]
         if not left or not known:
-            return {}
-        likeness = np.array([[_likeness(track.looks, looks[i]) for i in left] for track in known])
-        rows, columns = linear_sum_assignment(-likeness)
-        return {
-            left[column]: known[row]
-            for row, column in zip(rows, columns, strict=True)
-            if likeness[row, column] >= self.options.same_person
-        }
+            return left
+        likeness = _likeness([track.looks for track in known], [looks[i] for i in left])
+        used = set()
+        for row, column in _pairs(1 - likeness, likeness >= self.options.same_person):
+            i, track = left[column], known[row]
+            track.box, track.velocity = detections[i].box, np.zeros(2)
+            track.found(detections[i], time, looks[i])
+            self._gallery.remove(track)
+            self._tracks.append(track)
+            used.add(i)
+        return [i for i in left if i not in used]
 
-    def _begin(self, detection: Detection, looks: Looks, time: float, *, sure: bool) -> None:
-        confirmed = sure or detection.score >= self.options.sure
-        # An identity is given when a face is confirmed, so that a flicker uses up no number.
-        track = _Track(0, detection.box, detection.score, time, looks)
-        if confirmed or track.hits >= self.options.confirm:
-            self._confirm(track)
-        self._tracks.append(track)
-
-    def _confirm(self, track: _Track) -> None:
-        track.confirmed, track.identity = True, self._next
-        self._next += 1
+    def _confirm(self) -> None:
+        """Gives identities. A flicker gets none: a face must be found twice running, or for sure."""
+        for track in self._tracks:
+            sure = track.score >= self.options.sure or track.hits >= self.options.confirm
+            if not track.identity and sure:
+                track.identity, self._next = self._next, self._next + 1
 
     def _retire(self, time: float, *, everything: bool) -> None:
-        patience = self.options.patience
-        for track in [t for t in self._tracks if everything or time - t.time > patience]:
-            self._tracks.remove(track)
-            if track.confirmed:
-                track.velocity = np.zeros(2)
-                self._gallery.append(track)
+        over = [t for t in self._tracks if everything or time - t.time > self.options.patience]
+        self._tracks = [t for t in self._tracks if not any(t is other for other in over)]
+        self._gallery += [t for t in over if t.identity]
 
-    def _merge(self, time: float) -> None:
-        """A lost track over which another face now lies is no longer reported there."""
-        for track in [t for t in self._tracks if t.time < time]:
-            place = track.predicted(time)
-            if any(iou(place, other.box) > 0.5 for other in self._tracks if other.time == time):
-                self._tracks.remove(track)
-                if track.confirmed:
-                    self._gallery.append(track)
-
-    def _faces(self, time: float) -> list[Face]:
+    def _faces(self, time: float, height: int, width: int) -> list[Face]:
+        seen = [track.box for track in self._tracks if track.observed]
         faces = []
         for track in self._tracks:
-            if not track.confirmed and track.hits >= self.options.confirm:
-                self._confirm(track)
-            if track.confirmed and time - track.time <= self.options.bridge:
-                seen = track.time == time
-                faces.append(Face(track.identity, track.predicted(time), track.score, observed=seen))
+            box = track.predicted(time)
+            # A lost face over which another one lies is hidden by it: nothing to report.
+            hidden = not track.observed and any(iou(box, other) > 0.5 for other in seen)
+            if track.identity and not hidden and time - track.time <= self.options.bridge:
+                box = clip_box(box, height, width)
+                if box.width >= 2 and box.height >= 2:
+                    faces.append(Face(track.identity, box, track.score, observed=track.observed))
         return sorted(faces, key=lambda face: -face.score)
 
 
-def _distance(first: Box, second: Box) -> float:
-    """Between the centres, in units of the boxes' size."""
-    (x1, y1), (x2, y2) = first.centre, second.centre
-    size = max(1e-6, (first.area * second.area) ** 0.25)
-    return float(np.hypot(x1 - x2, y1 - y2)) / size
+def _new_velocity(
+    velocity: NDArray[np.float64], moved: NDArray[np.float64], elapsed: float
+) -> NDArray[np.float64]:
+    """Exponential mean of the velocity (pixels per second) over a fixed time, whatever the step.
+
+    Tiny steps count little, so that a tremble between two nearly simultaneous pictures is no motion.
+    """
+    if elapsed <= 0:
+        return velocity
+    weight = -np.expm1(-elapsed / MOTION_MEMORY)
+    return (1 - weight) * velocity + weight / elapsed * moved
 
 
-def _likeness(first: Looks, second: Looks) -> float:
-    """Bhattacharyya coefficient of two sets of colour histograms, 0..1."""
-    return float((first * second).sum() / np.sqrt((first * first).sum() * (second * second).sum() + 1e-12))
+def _pairs(cost: NDArray[np.float64], possible: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """As many possible pairs (row, column) as there can be, at the least total cost."""
+    rows, columns = linear_sum_assignment(np.where(possible, cost, 1e3))
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if possible[r, c]]
 
 
-def _looks_of_all(image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Looks]:
-    return [_looks(image, box) for box in boxes]
+def _distances(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]:
+    """Between the centres of every pair, in units of the boxes' size (the mean of both), (first, second)."""
+    a, b = np.asarray(first, np.float64)[:, None], np.asarray(second, np.float64)[None]
+    apart = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2
+    sizes = ((x[..., 2:] - x[..., :2]).clip(1e-3).prod(-1) for x in (a, b))
+    return np.asarray(
+        np.hypot(apart[..., 0], apart[..., 1]) / np.prod(np.broadcast_arrays(*sizes), 0) ** 0.25
+    )
+
+
+def _likeness(first: Sequence[Looks], second: Sequence[Looks]) -> NDArray[np.float64]:
+    """Bhattacharyya coefficients of every pair of colour histograms, 0..1, (first, second)."""
+    a, b = (np.stack(looks).astype(np.float64) for looks in (first, second))
+    a, b = (x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-12) for x in (a, b))
+    return np.asarray(np.clip(a @ b.T, 0, 1))
 
 
 def _looks(image: NDArray[np.uint8], box: Box) -> Looks:
@@ -214,8 +241,8 @@ def _colours(image: NDArray[np.uint8], box: Box) -> Looks:
     patch = image[y1:y2, x1:x2]
     if patch.size == 0:
         return np.zeros(6 * 6 * 6, np.float32)
-    patch = cv2.resize(patch, (16, 16), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(patch, cv2.COLOR_RGB2LAB)
+    small = cv2.resize(patch, (16, 16), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     ranges = [0, 256, 64, 192, 64, 192]
     histogram = cv2.calcHist([lab], [0, 1, 2], None, [6, 6, 6], ranges).ravel()
     return np.sqrt(histogram / max(1.0, histogram.sum())).astype(np.float32)

@@ -31,6 +31,7 @@ NETWORKS: dict[str, str] = {
     "gaze360": "gasp.networks.gaze360:Gaze360",
     "videogaze": "gasp.networks.videogaze:VideoGaze",
     "esr9": "gasp.networks.esr9:ESR9",
+    "s3fd": "gasp.networks.s3fd:S3FD",
 }
 """Name of a network -> "module:class"; the module is imported when the network is made. (The GASP networks
 share one class, which takes the name of the composition before its options.)"""
