@@ -59,9 +59,7 @@ class PredictSettings(BaseModel):
     @classmethod
     def _device(cls, value: str) -> str:
         if not re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d{1,3})?", value, re.ASCII):
-            raise ValueError(
-                f"unknown device{_nearest(value, ('auto', 'cpu', 'cuda', 'cuda:0', 'mps', 'xpu'))}"
-            )
+            raise ValueError("unknown device; use auto, cpu, cuda, cuda:0, mps, ...")
         return value
 
     @classmethod
