@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from gasp.errors import InputError, OutputError
+from gasp.errors import InputError, OutputError, UsageError
 from gasp.pipeline.prediction import Prediction
 from gasp.results import sinks
+from gasp.results.interrupts import uninterrupted
 from gasp.results.outputs import Outputs
 from gasp.results.sinks import ResultWriter
 from gasp.video import VideoSource, open_source
@@ -214,7 +216,7 @@ def test_older_results_stay_until_the_new_ones_are_complete(
 def test_error_before_the_first_frame_leaves_nothing(tmp_path: Path, source: VideoSource) -> None:
     with pytest.raises(RuntimeError), ResultWriter(tmp_path, source, SETTINGS):
         raise RuntimeError
-    assert not (tmp_path / "talk" / ".partial").exists()
+    assert not (tmp_path / "talk").exists()
 
 
 def test_no_prediction_at_all(tmp_path: Path, source: VideoSource) -> None:
@@ -274,6 +276,27 @@ def test_what_was_done_before_an_error_is_kept(
                 raise ValueError("decoder")
             results.write(prediction)
     assert len(read_table(tmp_path / "talk" / "frames.partial.csv")) == 4
+
+
+def test_frame_that_cannot_be_written_costs_its_segment(
+    tmp_path: Path, source: VideoSource, predictions: Predictions
+) -> None:
+    with pytest.raises(UsageError, match="96 x 64"), ResultWriter(tmp_path, source, SETTINGS) as results:  # noqa: PT012
+        for prediction in predictions():
+            if prediction.index == 14:
+                prediction.image = prediction.image[:32]
+            results.write(prediction)
+    assert len(read_table(tmp_path / "talk" / "frames.partial.csv")) == 10
+    assert run(tmp_path, source, predictions, outputs=Outputs()).start_index == 5
+
+
+def test_interruption_waits_for_the_end_of_a_step() -> None:
+    done = False
+    with pytest.raises(KeyboardInterrupt), uninterrupted():  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_file_in_the_way(tmp_path: Path, source: VideoSource) -> None:

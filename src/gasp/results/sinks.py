@@ -21,6 +21,7 @@ from gasp.pipeline.prediction import Prediction
 from gasp.results import manifest as manifests
 from gasp.results.assembly import assemble, publish, publish_partial
 from gasp.results.identities import Identities
+from gasp.results.interrupts import uninterrupted
 from gasp.results.key_frames import KeyFrameFinder
 from gasp.results.outputs import Outputs
 from gasp.results.records import FrameRecord
@@ -137,13 +138,11 @@ class ResultWriter:
             return
         if self._identities is not None:
             prediction = replace(prediction, faces=self._identities.rename(prediction.faces))
-        with self._output_errors():
-            if self._writer is None:
-                self._begin_segment()
-            assert self._writer is not None
-            self._writer.write(prediction)
+        with self._output_errors(), uninterrupted():
+            writer = self._writer or self._begin_segment()
+            writer.write(prediction)
             self._next_index = prediction.index + self._every
-            if self._writer.frames >= _SEGMENT_FRAMES or time.monotonic() - self._begun >= _SEGMENT_SECONDS:
+            if writer.frames >= _SEGMENT_FRAMES or time.monotonic() - self._begun >= _SEGMENT_SECONDS:
                 self._end_segment()
 
     def __exit__(
@@ -157,8 +156,7 @@ class ResultWriter:
             else:
                 self._save_partial()
         finally:
-            if self._writer is not None:
-                self._writer.discard()
+            self._discard_writer()
             self._lock.release()
 
     def _is_complete(self) -> bool:
@@ -180,30 +178,33 @@ class ResultWriter:
     def _resume(self) -> None:
         latest = self._work.segments[-1]
         self._next_index = latest.last + self._every
-        self.start_index = max(0, self._next_index - WARM_UP * self._every)
+        warm_up = max(0, self._next_index - WARM_UP * self._every)
+        # In a damaged file, frames can only be counted from the beginning.
+        self.start_index = 0 if latest.skipped else warm_up
         self._finder = KeyFrameFinder(latest.signature)
         self._identities = Identities(latest.highest_track)
         self._recorded = {
             record.frame: record
             for segment in self._work.segments
-            if segment.last >= self.start_index
+            if segment.last >= warm_up
             for record in segment.records()
-            if record.frame >= self.start_index
+            if record.frame >= warm_up
         }
         _log.info("%s: going on after frame %d.", self.folder, latest.last)
 
-    def _begin_segment(self) -> None:
+    def _begin_segment(self) -> SegmentWriter:
         self._recorded = {}
         self._begun = time.monotonic()
         folder = self._work.path / "writing"
         shutil.rmtree(folder, ignore_errors=True)
         self._writer = SegmentWriter(folder, self.outputs, self.source.fps / self._every, self._finder)
+        return self._writer
 
     def _end_segment(self) -> None:
         """Make what was written since the latest checkpoint a segment."""
-        if self._writer is None or not self._writer.frames:
-            return
         writer = self._writer
+        if writer is None or not writer.whole:
+            return
         latest = self._work.segments[-1] if self._work.segments else None
         segment = writer.close(latest)
         segment.skipped, segment.failed = self._skipped(), self._failed()
@@ -211,6 +212,11 @@ class ResultWriter:
         segment.save(segment.folder)
         self._work.add(segment)
         self._writer = None
+
+    def _discard_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.discard()
+            self._writer = None
 
     def _finish(self) -> None:
         with self._output_errors():
@@ -220,20 +226,27 @@ class ResultWriter:
                 raise InputError(
                     f"{self.source.path or self.source.name}: not one picture could be predicted."
                 )
-            publish(self._assemble("complete"), self.folder)
-            self._work.remove()
+            assembled = self._assemble("complete")
+            with uninterrupted():
+                publish(assembled, self.folder)
+                self._work.remove()
 
     def _save_partial(self) -> None:
-        """Keep what is there; a second failure must not hide the first."""
-        try:
-            with self._output_errors():
-                self._end_segment()
-                if self._work.segments:
-                    publish_partial(self._assemble("partial"), self.folder)
-                else:
-                    self._work.remove()
-        except GaspError as error:
-            _log.warning("Unfinished results could not be put together: %s", error)
+        """Keep what is there; a second failure must not hide the first, nor what is whole already."""
+        for step in (self._end_segment, self._discard_writer, self._publish_partial):
+            try:
+                with self._output_errors():
+                    step()
+            except GaspError as error:
+                _log.warning("Unfinished results could not be kept: %s", error)
+
+    def _publish_partial(self) -> None:
+        if not self._work.segments:
+            self._work.remove()
+            return
+        assembled = self._assemble("partial")
+        with uninterrupted():
+            publish_partial(assembled, self.folder)
 
     def _assemble(self, status: str) -> Path:
         folder = self._work.path / "assembled"
@@ -267,7 +280,8 @@ class ResultWriter:
         }
 
     def _skipped(self) -> int:
-        return self.source.skipped + (self._before.skipped if self._before else 0)
+        before = self._before.skipped if self._before and self.start_index else 0
+        return before + self.source.skipped
 
     def _failed(self) -> int:
         return self.failed + (self._before.failed if self._before else 0)

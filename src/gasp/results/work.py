@@ -117,6 +117,8 @@ class WorkFolder:
     def remove(self) -> None:
         """Remove the whole folder."""
         shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            self.path.parent.rmdir()  # unless there are results in it
 
     def _planned(self) -> str | None:
         try:
@@ -163,13 +165,15 @@ class SegmentWriter:
         self._start = self._end = 0.0
         self._first = self._last = 0
         self.frames = 0
+        self.whole = False
         folder.mkdir(parents=True)
         if outputs.maps:
             (folder / "maps").mkdir()
         self._records = (folder / "records.jsonl").open("w", encoding="utf-8")
 
     def write(self, prediction: Prediction) -> None:
-        """Add the results of a frame."""
+        """Add the results of a frame; where that fails, the segment is not ``whole`` and can only be discarded."""
+        self.whole = False
         if not self.frames:
             self._first, self._start = prediction.index, prediction.time
         self._last, self._end = prediction.index, prediction.time
@@ -184,6 +188,7 @@ class SegmentWriter:
         if self._outputs.report:
             self._keep_key_frame(prediction)
         self.frames += 1
+        self.whole = True
 
     def close(self, before: Segment | None) -> Segment:
         """Finish the files; what counts from the beginning of the run goes on from ``before``."""

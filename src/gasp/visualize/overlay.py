@@ -122,7 +122,7 @@ def _unit(picture: Picture) -> float:
 
 def _draw_box(picture: Picture, face: Face, unit: float) -> None:
     x1, y1, x2, y2 = _corners(picture, face)
-    radius = round(min(x2 - x1, y2 - y1) * 0.12)
+    radius = round(min(0.12 * min(x2 - x1, y2 - y1), 18 * unit))
     thickness = max(1, round(2.5 * unit * (1.0 if face.observed else 0.5)))
     rounded_rectangle(picture, x1, y1, x2, y2, radius, _DARK, thickness + max(1, round(1.6 * unit)))
     rounded_rectangle(picture, x1, y1, x2, y2, radius, person_colour(face.track_id), thickness)
