@@ -37,7 +37,7 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[export]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[export,plot,zarr]' --group dev
 	touch $@
 
 benchmark: $(VENV)/.installed-dev
