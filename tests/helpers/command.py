@@ -1,0 +1,44 @@
+"""The command ``gasp`` in processes of its own, and clips for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from helpers.observations import texture
+from helpers.videos import write_video
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+def arguments(*words: object) -> list[str]:
+    """The command line of ``gasp`` with these words."""
+    return [sys.executable, "-m", "gasp", *map(str, words)]
+
+
+def gasp(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run ``gasp`` with these words to its end."""
+    return subprocess.run(
+        arguments(*words), capture_output=True, text=True, env=ENVIRONMENT, check=False, **options
+    )
+
+
+def start_gasp(*words: object) -> subprocess.Popen[str]:
+    """Start ``gasp`` with these words."""
+    return subprocess.Popen(
+        arguments(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+
+
+def make_clip(path: Path, count: int) -> Path:
+    """Pictures of 96 x 64 that differ, 25 per second, with a tone."""
+    wide = texture(64, 96 + 2 * count, smooth=3)
+    frames = np.stack([wide[:, 2 * index : 2 * index + 96] for index in range(count)])
+    sound = 0.2 * np.sin(np.arange(round(48000 * count / 25)) * 0.1)[None].astype(np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_video(path, frames, sound=sound)
