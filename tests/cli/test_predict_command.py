@@ -141,6 +141,7 @@ def test_pictures_folders_and_inputs_of_one_name(tmp_path: Path, capsys: pytest.
     assert sorted(folder.name for folder in out.iterdir()) == ["shot.01", "talk", "talk-2"]
 
 
+@pytest.mark.slow
 def test_the_progress_bar_keeps_away_from_files(clip: Path, tmp_path: Path) -> None:
     done = gasp("predict", clip, "-o", tmp_path, *QUICK)
     assert done.returncode == 0
