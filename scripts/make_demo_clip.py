@@ -214,7 +214,7 @@ def main() -> None:
     ) as writer:
         for index in range(mouths.shape[1]):
             time = index / FPS
-            light = min(1.0, (time + 0.1) / FADE, (SECONDS - time) / FADE)
+            light = min(1.0, (SECONDS - time) / FADE)
             frame = draw(people, mouths[:, index], time)
             writer.write(cv2.convertScaleAbs(frame, alpha=light) if light < 1 else frame)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

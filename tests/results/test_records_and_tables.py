@@ -100,7 +100,9 @@ def test_key_frames_at_the_beginning_at_cuts_and_at_new_foci() -> None:
     finder = KeyFrameFinder()
     keys = []
     for index in range(100):
-        prediction = predict_frame(frame(index, 40 if index < 50 else 220))
+        prediction = predict_frame(frame(index))
+        prediction.image[:, 48 if index < 50 else 20 :] = 200 if index < 50 else 10
+        prediction.image[:] = prediction.image * min(1, 0.3 + index / 30)  # a fade is no new scene
         prediction.saliency = np.zeros((12, 18), np.float32)
         prediction.saliency[4, 3 if index < 75 else 14] = 1
         if (key := finder.look(prediction)) is not None:

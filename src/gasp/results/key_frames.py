@@ -28,7 +28,7 @@ class KeyFrame:
 class Signature:
     """A frame in small: grey picture and map, both with plain numbers, so that it can be stored as JSON.
 
-    ``picture``: 9 x 16 grey levels in 0..1. ``attention``: 12 x 16 cells with sum 1. Both row by row.
+    ``picture``: 9 x 16 grey levels, mean 0, deviation 1. ``attention``: 12 x 16 cells with sum 1. Both row by row.
     """
 
     time: float
@@ -38,8 +38,12 @@ class Signature:
 
 def signature_of(prediction: Prediction) -> Signature:
     """The frame in small."""
-    small = cv2.resize(prediction.image, _PICTURE, interpolation=cv2.INTER_AREA)
+    step = max(1, prediction.image.shape[0] // 90)
+    few = np.ascontiguousarray(prediction.image[::step, ::step])
+    small = cv2.resize(few, _PICTURE, interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float64) / 255
+    # What is in the picture counts, not how bright it is: fades are no news.
+    grey = (grey - grey.mean()) / (grey.std() + 0.05)
     cells = cv2.resize(prediction.saliency, _MAP, interpolation=cv2.INTER_AREA).astype(np.float64)
     # Squared, because people's eyes go to the peaks, not to what lies around them.
     weights = cells**2 + 1e-9
@@ -50,8 +54,8 @@ def signature_of(prediction: Prediction) -> Signature:
 class KeyFrameFinder:
     """Looks at frame after frame and says which ones differ enough from the latest that was chosen.
 
-    The change is the sum of the difference of pictures (mean absolute difference of grey levels, times 4,
-    at most 1) and of attention (total variation distance of the maps, 0..1). Key frames are at least
+    The change is the sum of the difference of pictures (mean absolute difference of standardised grey
+    levels, at most 1) and of attention (total variation distance of the maps, 0..1). Key frames are at least
     ``shortest`` seconds apart and change by at least ``threshold``.
     """
 
@@ -91,7 +95,7 @@ def choose(candidates: Sequence[KeyFrame], most: int) -> list[KeyFrame]:
 
 
 def _change(before: Signature, after: Signature) -> float:
-    scene = 4 * float(np.abs(np.subtract(before.picture, after.picture)).mean())
+    scene = float(np.abs(np.subtract(before.picture, after.picture)).mean())
     attention = 0.5 * float(np.abs(np.subtract(before.attention, after.attention)).sum())
     return min(1.0, scene) + attention
 
