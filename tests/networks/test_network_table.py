@@ -15,7 +15,8 @@ from gasp.errors import UsageError
 from gasp.networks.table import NETWORKS
 from gasp.networks.variants import VARIANTS
 
-OTHERS = {"dave", "stavis", "tased", "unisal", "vinet", "avinet", "gaze360", "videogaze", "esr9"}
+PUBLISHED = {"dave", "stavis", "tased", "unisal", "vinet", "avinet", "gaze360", "videogaze", "esr9", "s3fd"}
+OTHERS = PUBLISHED | {"glance"}
 
 
 def test_names_are_those_of_the_contract() -> None:

@@ -24,7 +24,7 @@ def test_names_are_unique() -> None:
 def test_every_published_network_has_an_entry() -> None:
     others = {name for name in list_models() if "GASP" not in name and name != "glance"}
     assert others <= {entry.network for entry in ENTRIES}
-    assert sum("GASP" in entry.network for entry in ENTRIES) == 4
+    assert sum("GASP" in (entry.network or "") for entry in ENTRIES) == 4
 
 
 @EACH
@@ -78,6 +78,9 @@ def test_scores_are_in_range(entry: Entry) -> None:
 
 @EACH
 def test_network_and_options_make_a_network(entry: Entry) -> None:
+    if entry.network is None:
+        assert all(file.sha256 for file in entry.files), "nothing else tells whether the file is sound"
+        return
     with torch.device("meta"):
         model = create_model(entry.network, **entry.options)
     assert sum(parameter.numel() for parameter in model.parameters()) > 100_000

@@ -127,4 +127,4 @@ def test_example_inputs_fit_the_networks() -> None:
             inputs = [torch.empty(i.shape) for i in exporting.example_inputs(entry.network, entry.options)]
             model(*inputs)
     for entry in ENTRIES:
-        assert exporting.example_inputs(entry.network, entry.options)
+        assert entry.network is None or exporting.example_inputs(entry.network, entry.options)

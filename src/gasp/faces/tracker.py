@@ -66,7 +66,7 @@ class _Track:
 
     def predicted(self, time: float) -> Box:
         """Where the face should be at ``time``; motion is trusted for a short while only."""
-        dx, dy = self.velocity * min(time - self.time, TRUSTED_MOTION)
+        dx, dy = (float(v) * min(time - self.time, TRUSTED_MOTION) for v in self.velocity)
         return Box(self.box.x1 + dx, self.box.y1 + dy, self.box.x2 + dx, self.box.y2 + dy)
 
     def found(self, detection: Detection, time: float, looks: Looks) -> None:
@@ -134,10 +134,9 @@ class FaceTracker:
         overlap = iou_matrix(predicted, boxes)
         far = _distances(predicted, boxes)
         likeness = _likeness([track.looks for track in tracks], [looks[i] for i in candidates])
-        # A face that was lost may have gone further the longer ago that is; then its looks must agree.
+        # The longer ago a face was found, the further it may have gone; but away from its place it must look alike.
         reach = REACH + SPEED * np.array([[time - track.time] for track in tracks])
-        possible = (overlap > 0.1) | (far < REACH)
-        possible |= (far < reach) & (likeness >= self.options.same_person)
+        possible = (overlap > 0.1) | ((far < reach) & (likeness >= self.options.same_person))
         cost = (1 - overlap) + 0.5 * np.minimum(far, 2) + (1 - likeness)
         used = set()
         for row, column in _pairs(cost, possible):
@@ -243,6 +242,8 @@ def _colours(image: NDArray[np.uint8], box: Box) -> Looks:
         return np.zeros(6 * 6 * 6, np.float32)
     small = cv2.resize(patch, (16, 16), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+    # Most colours lie in the middle half of a and b; the stronger ones count as its border.
     ranges = [0, 256, 64, 192, 64, 192]
+    lab = np.clip(lab, (0, 64, 64), (255, 191, 191)).astype(np.uint8)
     histogram = cv2.calcHist([lab], [0, 1, 2], None, [6, 6, 6], ranges).ravel()
     return np.sqrt(histogram / max(1.0, histogram.sum())).astype(np.float32)
