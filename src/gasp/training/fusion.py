@@ -45,7 +45,7 @@ MODALITIES = ("captured", "glance", "faces", "speaking", "motion")
 NETWORK = "SequenceGASPDAMEncGMUALSTMConv"
 OPTIONS: dict[str, Any] = {
     "modalities": len(MODALITIES),
-    "sequence_len": 8,
+    "sequence_len": 4,
     "encoder_widths": [8, 12, 12, 12, 8],
     "latent_channels": 8,
     "activation": "relu",
@@ -71,29 +71,19 @@ class VideoPrior:
 
 @dataclass(frozen=True, slots=True)
 class FusionRecipe:
-    """Everything that shapes the weights, apart from the pictures and the saliency network.
+    """Everything that shapes the weights, apart from the pictures and the saliency network."""
 
-    Up to step ``short_until`` clips have ``short_length`` frames, which costs less; then as many as the network's
-    context.
-    """
-
-    steps: int = 1200
-    short_until: int = 850
-    short_length: int = 3
+    steps: int = 1480
     batch: int = 16
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
-    average_decay: float = 0.998
+    average_decay: float = 0.98
     still: float = 0.45
     """Share of clips in which nothing moves, as when a still picture is asked about."""
     views: int = 4
     dam_weight: float = 0.05
     prior: VideoPrior = field(default_factory=VideoPrior)
     seed: int = 7
-
-    def length(self, step: int) -> int:
-        """Frames per clip at a step."""
-        return self.short_length if step < self.short_until else int(OPTIONS["sequence_len"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +138,7 @@ class ClipBatches:
         """The batch of a step, one entry per key of :func:`make_clip`."""
         rng = np.random.default_rng([self.recipe.seed, step])
         chosen = rng.integers(len(self.scenes), size=self.recipe.batch)
-        length = self.recipe.length(step)
-        clips = [make_clip(self.scenes[i], rng, self.recipe, length) for i in chosen]
+        clips = [make_clip(self.scenes[i], rng, self.recipe, OPTIONS["sequence_len"]) for i in chosen]
         return {key: torch.from_numpy(np.stack([clip[key] for clip in clips])) for key in clips[0]}
 
 
@@ -384,7 +373,7 @@ def _summary(network: GASP, scenes: Sequence[Scene], recipe: FusionRecipe) -> st
     for name, still in (("stills", 1.0), ("clips", 0.0)):
         rng = np.random.default_rng(1)
         fixed = FusionRecipe(still=still, prior=recipe.prior)
-        clips = [make_clip(scene, rng, fixed, fixed.length(fixed.steps)) for scene in scenes]
+        clips = [make_clip(scene, rng, fixed, OPTIONS["sequence_len"]) for scene in scenes]
         values = []
         for i in range(0, len(clips), 16):
             batch = {k: torch.from_numpy(np.stack([c[k] for c in clips[i : i + 16]])) for k in clips[0]}

@@ -64,9 +64,7 @@ def default_fusion(
 
     ``saliency``: weights of the saliency network, the packaged ones if None. ``steps`` as above.
     """
-    recipe = FusionRecipe()
-    if steps is not None:
-        recipe = replace(recipe, steps=steps, short_until=round(steps * recipe.short_until / recipe.steps))
+    recipe = FusionRecipe() if steps is None else FusionRecipe(steps=steps)
     network = load_packaged("glance") if saliency is None else load_weights(saliency)
     if not isinstance(network, Glance):
         raise UsageError(f"{saliency} does not hold the saliency network 'glance'")
