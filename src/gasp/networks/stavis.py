@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from gasp.errors import InputError, UsageError
 from gasp.networks.blocks.batch_statistics import BatchStatistics
-from gasp.networks.blocks.layout import channels_last_on_cpu
 from gasp.networks.blocks.pooling import max_pool3d
 from gasp.networks.blocks.resnet3d import Norm, Stem3D, bottleneck_stage
 from gasp.networks.blocks.shapes import require_clip, require_shape
@@ -87,7 +86,7 @@ class STAViS(Stem3D):
         """Logits of a fixation at each pixel."""
         require_clip(video, self.sample_duration)
         size = video.shape[-2:]
-        x = self.stem(channels_last_on_cpu(video)) if stem is None else stem
+        x = self.stem(video) if stem is None else stem
         x, side1 = self.score_dsn[0](x, size)
         x = self.layer1(max_pool3d(x, (3, 3, 3), (2, 2, 2), (1, 1, 1)))
         x, side2 = self.score_dsn[1](x, size)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gasp.networks.blocks.layout import channels_last_on_cpu
 from gasp.networks.blocks.pooling import MaxPool3d, max_pool3d
 
 
@@ -146,3 +145,8 @@ class Mixed(nn.Module):
 def batch_norm(channels: int) -> nn.BatchNorm3d:
     """Batch normalisation with the constants of S3D."""
     return nn.BatchNorm3d(channels, eps=1e-3, momentum=1e-3)
+
+
+def channels_last_on_cpu(clip: Tensor) -> Tensor:
+    """The same clip, on a CPU with channels innermost in memory: the network runs a seventh faster there."""
+    return clip.contiguous(memory_format=torch.channels_last_3d) if clip.device.type == "cpu" else clip
