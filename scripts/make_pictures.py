@@ -1,6 +1,6 @@
 """Makes the pictures of the README from the demo: run `gasp demo` first.
 
-    python scripts/make_pictures.py [demo-output]
+python scripts/make_pictures.py [demo-output]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ FRAME = 250
 
 
 def main() -> None:
+    """Cuts one frame out of the grid video."""
     demo = Path(sys.argv[1] if len(sys.argv) > 1 else "demo-output") / "clip"
     target = Path(__file__).parent.parent / "docs" / "images" / "demo.jpg"
     with open_source(demo / "grid.mp4") as source:

@@ -32,11 +32,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the video that the documents talk about: the beginning of the demo's clip."""
     folder = tmp_path_factory.mktemp("docs")
     with open_source(clip_path()) as source:
-        with VideoWriter(folder / "talk.mp4", source.width, source.height, source.fps) as writer:
-            for frame in source:
-                if frame.index == 30:
-                    break
-                writer.write(frame.image, frame.time)
+        frames = [frame for frame, _ in zip(source, range(30), strict=False)]
+        size = (source.width, source.height, source.fps)
+    with VideoWriter(folder / "talk.mp4", *size) as writer:
+        for frame in frames:
+            writer.write(frame.image, frame.time)
     return folder
 
 
@@ -53,11 +53,15 @@ def test_python_blocks_run(code: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [pytest.param(c, id=f"{p.stem}: {c}") for p in PAGES for c in commands(p)])
+@pytest.mark.parametrize(
+    "command", [pytest.param(c, id=f"{p.stem}: {c}") for p in PAGES for c in commands(p)]
+)
 def test_commands_run(command: str, folder: Path) -> None:
     program, *arguments = shlex.split(command)
     assert program == "gasp"
-    done = subprocess.run([sys.executable, "-m", "gasp", *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "gasp", *arguments], cwd=folder, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -217,7 +217,7 @@ def test_numbers_that_are_none_are_passed_over() -> None:
 def test_equal_and_falling_times_do_no_harm() -> None:
     tracker = FaceTracker()
     image = scene((100, 80, RED))
-    for i, time in enumerate([0.0, 0.0, 0.04, 0.02, -5.0, 0.04, math.nan, 0.08]):
+    for i, time in enumerate([math.nan, 0.0, 0.0, 0.04, 0.02, -5.0, math.inf, math.nan, 0.08]):
         (found,) = tracker.step(image, [face(100 + i % 2)], time)
         assert found.track_id == 1
         assert found.observed

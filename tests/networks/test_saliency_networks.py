@@ -57,3 +57,13 @@ def test_networks_can_be_exported(name: str) -> None:
     given = inputs(name)
     exported = torch.export.export(model, tuple(given)).module()
     torch.testing.assert_close(exported(*given)[0], model(*given)[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+@torch.inference_mode()
+def test_networks_compile_to_one_graph(name: str) -> None:
+    model = create_model(name, **SMALL[name][0])
+    given = inputs(name)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*given)[0], model(*given)[0], atol=1e-5, rtol=1e-4)

@@ -56,7 +56,7 @@ def test_a_scaled_view_sees_the_same() -> None:
 
 def test_beyond_the_border_is_the_fill() -> None:
     view = whole_view(10, 10, 20, 20)
-    shifted = type(view)(view.matrix + [[0, 0, 10], [0, 0, 0]], 20, 20)
+    shifted = type(view)(view.matrix + np.array([[0, 0, 10], [0, 0, 0]]), 20, 20)
     assert (shifted.warp(np.full((10, 10, 3), 200, np.uint8), fill=114)[5, 2] == 114).all()
 
 

@@ -42,11 +42,15 @@ def make_set(folder: Path, rng: np.random.Generator, *, faces: bool, count: int 
         flags = {"frontal": 1, "profile": 0, "back": int(i == 0), "occluded": 0}
         box = {"left": (x - 14) / 160, "top": (y - 14) / 120, "width": 28 / 160, "height": 28 / 120}
         marks.append({"id": f"{i:03d}", **box, **flags})
-        points += [(i, k, 0, (x + rng.normal(0, 3)) / 160, (y + rng.normal(0, 3)) / 120, 200) for k in range(6)]
+        points += [
+            (i, k, 0, (x + rng.normal(0, 3)) / 160, (y + rng.normal(0, 3)) / 120, 200) for k in range(6)
+        ]
     write_table(folder / "images.csv", rows)
     if faces:
         write_table(folder / "faces.csv", marks)
-    columns = zip(("image", "observer", "order", "x", "y", "duration_ms"), zip(*points, strict=True), strict=True)
+    columns = zip(
+        ("image", "observer", "order", "x", "y", "duration_ms"), zip(*points, strict=True), strict=True
+    )
     np.savez(folder / "fixations.npz", **{name: np.array(values) for name, values in columns})
 
 
@@ -129,7 +133,9 @@ def test_clips_show_what_they_say(data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_both_recipes_give_weights_for_the_pipeline(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_both_recipes_give_weights_for_the_pipeline(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     saliency, fused = tmp_path / "glance.safetensors", tmp_path / "fusion.safetensors"
     assert main(["train", "default-saliency", "--data", str(data), "-o", str(saliency), "--steps", "3"]) == 0
     assert isinstance(load_weights(saliency), Glance)
@@ -145,5 +151,8 @@ def test_wrong_use_of_train_is_explained(data: Path, tmp_path: Path, capsys: pyt
     assert main([*start, "-o", str(tmp_path / "x.pt")]) == 2
     assert ".safetensors" in capsys.readouterr().err
     assert main([*start, "-o", str(tmp_path / "x.safetensors"), "--steps", "0"]) == 2
-    assert main(["train", "default-saliency", "--data", str(tmp_path), "-o", str(tmp_path / "x.safetensors")]) == 1
+    assert (
+        main(["train", "default-saliency", "--data", str(tmp_path), "-o", str(tmp_path / "x.safetensors")])
+        == 1
+    )
     assert json.dumps("osie")[1:-1] in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 Detections are assigned to tracks by the Hungarian method on overlap with the predicted box (constant velocity),
 distance and looks (colours of head and shoulders). Good detections are matched first and weak ones may then
-keep a track alive, as in ByteTrack (Zhang et al., ECCV 2022). Tracks that end are remembered by their looks, so
+keep a track alive, as in ByteTrack (Zhang et al., ECCV 2022); a face found away from its place comes last. Tracks that end are remembered by their looks, so
 that a person who comes back after an occlusion or a cut gets the same identity.
 """
 
@@ -100,11 +100,12 @@ class FaceTracker:
         """Faces of the next picture, by falling score, boxes within it.
 
         ``image`` RGB uint8 (H, W, 3), in whose pixels the boxes of ``detections`` are; ``time`` in seconds,
-        rising (a time before the last one counts as equal to it); ``cut`` tells that a new shot begins here.
+        rising (one before the last one, or that is no number, counts as equal to it); ``cut`` tells that a new
+        shot begins here.
         Detections outside of the picture, and those whose numbers are not finite, are passed over.
         """
         options = self.options
-        self._time = time = max(self._time, time)
+        self._time = time = max(self._time, time if np.isfinite(time) else 0.0)
         height, width = image.shape[:2]
         usable = [d for d in clip_detections(detections, height, width) if d.score >= options.keep_score]
         looks = [_looks(image, d.box) for d in usable]
@@ -115,6 +116,7 @@ class FaceTracker:
         weak = [i for i, d in enumerate(usable) if d.score < options.birth_score]
         left = self._assign(usable, looks, good, time)
         self._assign(usable, looks, weak, time)
+        left = self._assign(usable, looks, left, time, elsewhere=True)
         # A track that is not found twice running was a flicker.
         self._tracks = [track for track in self._tracks if track.observed or track.identity]
         left = self._recognise(usable, looks, left, time)
@@ -123,9 +125,18 @@ class FaceTracker:
         return self._faces(time, height, width)
 
     def _assign(
-        self, detections: Sequence[Detection], looks: Sequence[Looks], candidates: list[int], time: float
+        self,
+        detections: Sequence[Detection],
+        looks: Sequence[Looks],
+        candidates: list[int],
+        time: float,
+        *,
+        elsewhere: bool = False,
     ) -> list[int]:
-        """Matches detections to tracks not found yet, updates these, and returns the detections left."""
+        """Matches detections to tracks not found yet, updates these, and returns the detections left.
+
+        A detection overlaps the predicted box or, ``elsewhere``, lies within reach and looks alike.
+        """
         tracks = [track for track in self._tracks if not track.observed]
         if not candidates or not tracks:
             return candidates
@@ -134,9 +145,11 @@ class FaceTracker:
         overlap = iou_matrix(predicted, boxes)
         far = _distances(predicted, boxes)
         likeness = _likeness([track.looks for track in tracks], [looks[i] for i in candidates])
-        # The longer ago a face was found, the further it may have gone; but away from its place it must look alike.
-        reach = REACH + SPEED * np.array([[time - track.time] for track in tracks])
-        possible = (overlap > 0.1) | ((far < reach) & (likeness >= self.options.same_person))
+        possible = overlap > 0.1
+        if elsewhere:
+            # The longer ago a face was found, the further it may have gone.
+            reach = REACH + SPEED * np.array([[time - track.time] for track in tracks])
+            possible |= (far < reach) & (likeness >= self.options.same_person)
         cost = (1 - overlap) + 0.5 * np.minimum(far, 2) + (1 - likeness)
         used = set()
         for row, column in _pairs(cost, possible):
@@ -171,9 +184,13 @@ class FaceTracker:
                 track.identity, self._next = self._next, self._next + 1
 
     def _retire(self, time: float, *, everything: bool) -> None:
-        over = [t for t in self._tracks if everything or time - t.time > self.options.patience]
-        self._tracks = [t for t in self._tracks if not any(t is other for other in over)]
-        self._gallery += [t for t in over if t.identity]
+        kept = []
+        for track in self._tracks:
+            if not everything and time - track.time <= self.options.patience:
+                kept.append(track)
+            elif track.identity:
+                self._gallery.append(track)
+        self._tracks = kept
 
     def _faces(self, time: float, height: int, width: int) -> list[Face]:
         seen = [track.box for track in self._tracks if track.observed]

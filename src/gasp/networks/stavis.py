@@ -86,6 +86,11 @@ class STAViS(Stem3D):
         """Logits of a fixation at each pixel."""
         require_clip(video, self.sample_duration)
         size = video.shape[-2:]
+        if self.audiovisual and size != (self.sample_size, self.sample_size):
+            raise InputError(
+                f"The audiovisual network takes pictures of {self.sample_size} x {self.sample_size} pixels, "
+                f"not {size[0]} x {size[1]}; the visual one (audiovisual=False) takes any."
+            )
         x = self.stem(video) if stem is None else stem
         x, side1 = self.score_dsn[0](x, size)
         x = self.layer1(max_pool3d(x, (3, 3, 3), (2, 2, 2), (1, 1, 1)))
@@ -97,11 +102,6 @@ class STAViS(Stem3D):
         if not self.audiovisual:
             return STAViSOutput(self.fuse(torch.cat(sides, 1)))
 
-        if size != (self.sample_size, self.sample_size):
-            raise InputError(
-                f"The audiovisual network takes pictures of {self.sample_size} x {self.sample_size} pixels, "
-                f"not {size[0]} x {size[1]}; the visual one (audiovisual=False) takes any."
-            )
         if audio_embedding is None:
             audio_embedding = self.embed_audio(self._silence(video) if audio is None else audio)
         require_shape("audio_embedding", audio_embedding, (video.shape[0], 1024))

@@ -24,7 +24,9 @@ class CutDetector:
         """True if a shot begins with this RGB uint8 picture (any size; small is enough). The first one does."""
         tiny = cv2.resize(image, (48, 32), interpolation=cv2.INTER_AREA)
         grey = cv2.cvtColor(tiny, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        histogram = cv2.calcHist([cv2.cvtColor(tiny, cv2.COLOR_RGB2HSV)], [0, 1], None, [12, 8], [0, 180, 0, 256])
+        histogram = cv2.calcHist(
+            [cv2.cvtColor(tiny, cv2.COLOR_RGB2HSV)], [0, 1], None, [12, 8], [0, 180, 0, 256]
+        )
         current = (grey, cv2.GaussianBlur(histogram, (3, 3), 0).astype(np.float32))
         previous, self._previous = self._previous, current
         if previous is None:

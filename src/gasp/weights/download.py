@@ -139,7 +139,9 @@ def require(name: str, store: Store | None = None) -> Path:
     entry = find_entry(name)
     if find_downloaded(entry, store) is None:
         terms = " --accept-license" if entry.licence.restricted else ""
-        raise WeightsError(f"The weights of {entry.title} are not here. Run `gasp download {entry.name}{terms}`.")
+        raise WeightsError(
+            f"The weights of {entry.title} are not here. Run `gasp download {entry.name}{terms}`."
+        )
     return ensure(entry.name, store=store)
 
 
