@@ -158,6 +158,13 @@ def test_weak_detections_keep_a_face_but_do_not_begin_one() -> None:
     assert weak.observed
 
 
+def test_a_weak_find_in_place_goes_before_a_better_one_beside_it() -> None:
+    tracker = FaceTracker()
+    (before,) = still(tracker, [face(100)], 5)
+    faces = still(tracker, [face(100, score=0.3), face(130, 100, score=0.5)], 1, start=5)
+    assert [(f.track_id, f.box.centre[0]) for f in faces] == [(before.track_id, pytest.approx(100, abs=1))]
+
+
 def test_a_face_that_is_hidden_by_another_is_not_reported_there() -> None:
     tracker = FaceTracker()
     for i in range(10):

@@ -2,8 +2,9 @@
 
 Detections are assigned to tracks by the Hungarian method on overlap with the predicted box (constant velocity),
 distance and looks (colours of head and shoulders). Good detections are matched first and weak ones may then
-keep a track alive, as in ByteTrack (Zhang et al., ECCV 2022); a face found away from its place comes last. Tracks that end are remembered by their looks, so
-that a person who comes back after an occlusion or a cut gets the same identity.
+keep a track alive, as in ByteTrack (Zhang et al., ECCV 2022); a face found away from its place comes last.
+Tracks that end are remembered by their looks, so that a person who comes back after an occlusion or a cut gets
+the same identity.
 """
 
 from __future__ import annotations
