@@ -20,8 +20,8 @@ from pathlib import Path
 
 import cv2
 import torch
-from gasp.demo import clip_path
 
+from gasp.demo import clip_path
 from gasp.video import VideoWriter, open_source
 
 GASP = [sys.executable, "-m", "gasp"]
