@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,10 +30,20 @@ def gasp(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def start_gasp(*words: object) -> subprocess.Popen[str]:
-    """Start ``gasp`` with these words."""
+    """Start ``gasp`` with these words, as a shell in the foreground would: Ctrl-C is heard."""
     return subprocess.Popen(
-        arguments(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        arguments(*words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        preexec_fn=_listen_to_interruptions if os.name == "posix" else None,
     )
+
+
+def _listen_to_interruptions() -> None:
+    # Tests that run in the background inherit that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_clip(path: Path, count: int) -> Path:

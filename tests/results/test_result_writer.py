@@ -292,11 +292,16 @@ def test_frame_that_cannot_be_written_costs_its_segment(
 
 def test_interruption_waits_for_the_end_of_a_step() -> None:
     done = False
-    with pytest.raises(KeyboardInterrupt), uninterrupted():  # noqa: PT012
-        signal.raise_signal(signal.SIGINT)
-        done = True
-    assert done
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # Tests that run in the background inherit that Ctrl-C is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), uninterrupted():  # noqa: PT012
+            signal.raise_signal(signal.SIGINT)
+            done = True
+        assert done
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_file_in_the_way(tmp_path: Path, source: VideoSource) -> None:

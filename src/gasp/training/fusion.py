@@ -35,6 +35,7 @@ from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
+from gasp.training.denormals import denormals_as_zero
 from gasp.training.glance import count_points
 from gasp.training.images import Picture
 from gasp.video.prefetch import prefetch
@@ -306,6 +307,7 @@ def _look_at(box: Box, view: View, spread: float) -> NDArray[np.float64]:
     return looks / max(looks.sum(), 1e-12)
 
 
+@denormals_as_zero()
 def train_fusion(
     scenes: Sequence[Scene],
     recipe: FusionRecipe,
@@ -316,7 +318,6 @@ def train_fusion(
 ) -> GASP:
     """Trains a new network and returns the moving average of its weights, in eval mode."""
     torch.manual_seed(recipe.seed)
-    torch.set_flush_denormal(True)
     network = create_model(NETWORK, **OPTIONS).train()
     assert isinstance(network, GASP)
     average = AveragedModel(

@@ -24,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from gasp.networks.glance import STRIDE, Glance
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
+from gasp.training.denormals import denormals_as_zero
 from gasp.training.images import Picture
 from gasp.video.prefetch import prefetch
 
@@ -176,6 +177,7 @@ def face_targets(picture: Picture, cells: View) -> tuple[NDArray, NDArray, NDArr
     return centres, boxes, mask, valid
 
 
+@denormals_as_zero()
 def train_glance(
     pictures: Sequence[Picture],
     recipe: GlanceRecipe,
@@ -191,8 +193,6 @@ def train_glance(
     every ``every`` steps, and training goes on from it when it exists.
     """
     torch.manual_seed(recipe.seed)
-    # Without this, steps become several times slower once gradients shrink into denormal numbers.
-    torch.set_flush_denormal(True)
     network: Glance = Glance().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(
         network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
