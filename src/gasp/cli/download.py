@@ -6,8 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-HELP = "fetch published checkpoints"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""

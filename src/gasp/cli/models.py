@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from gasp.weights.catalogue import Entry
 
-HELP = "list the networks and checkpoints; export a network"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""

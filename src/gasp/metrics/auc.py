@@ -69,8 +69,7 @@ def auc_borji(
         fixations this many times, as published tables did (100 times),
             instead of the exact expectation.
         step: distance of thresholds on the map scaled to 0..1, as published tables used (0.1), instead of
-        every
-            value. The area is then that of the map rounded down to multiples of ``step``.
+            every value. The area is then that of the map rounded down to multiples of ``step``.
 
     Returns:
         Between 0 and 1; 0.5 is chance, also for a constant map. NaN without fixation. Not differentiable. See
@@ -113,8 +112,7 @@ def auc_shuffled(
         many of the negatives as there are fixations (without repetition, at most all) this many
             times, as published tables did (100 times), instead of using all of them.
         step: distance of thresholds on the map scaled to 0..1, as published tables used (0.1), instead of
-        every
-            value. The area is then that of the map rounded down to multiples of ``step``.
+            every value. The area is then that of the map rounded down to multiples of ``step``.
 
     Returns:
         Between 0 and 1; 0.5 is chance, also for a constant map. NaN without fixation or other fixation. Not
