@@ -29,6 +29,30 @@ class Cue(Protocol):
         ...
 
 
+class WindowedCue(Protocol):
+    """A cue whose map of a frame needs frames around it: it takes frames as they come and gives maps as they are ready.
+
+    It is made anew for every video, keeps no more than its window, and may write what it found about a face into the
+    ``found`` of that face in the observation, which is held back until the map of its frame has come.
+    """
+
+    name: str
+    future: int
+    """Frames it looks ahead: the map of frame k is ready once frame k + ``future`` was pushed."""
+
+    def push(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]:
+        """Takes the next frames and gives the maps that are complete now, oldest first, exactly one per frame in
+        the order of frames: uint8 grey (h, w) or RGB (h, w, 3), covering the whole picture.
+
+        Results do not depend on how frames are grouped into calls.
+        """
+        ...
+
+    def finish(self) -> list[NDArray[np.uint8]]:
+        """The maps of the frames still waiting at the end of the video, whose last frame counts as repeated."""
+        ...
+
+
 CUES = {
     "captured": "gasp.cues.captured:Captured",
     "glance": "gasp.cues.glance:GlanceSaliency",
