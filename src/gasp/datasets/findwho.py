@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gasp.datasets.fixations import DensityMap, FixationMap, Fixations, density_map, fixation_map
+from gasp.datasets.fixations import Fixations
 from gasp.datasets.tables import check_name, column, field, read_csv
+from gasp.datasets.video_set import Video, VideoSet
 from gasp.errors import InputError
 from gasp.faces.face import Box
 
@@ -27,27 +28,6 @@ logger = logging.getLogger(__name__)
 
 #: Standard deviation of density maps as a fraction of the width: 66 px full width at half maximum at 1280.
 BLUR = 66 / (2 * np.sqrt(2 * np.log(2))) / 1280
-
-
-@dataclass(frozen=True, slots=True)
-class Video:
-    """One video: where it is, its size in pixels, pictures per second and number of pictures.
-
-    ``first_frame`` is when picture 0 appears, in seconds on the container's clock.
-    """
-
-    name: str
-    path: Path
-    width: int
-    height: int
-    fps: float
-    frames: int
-    has_audio: bool
-    first_frame: float
-
-    def time(self, frame_index: int) -> float:
-        """The middle of picture ``frame_index``'s time on screen, in seconds on the container's clock."""
-        return self.first_frame + (frame_index + 0.5) / self.fps
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +42,7 @@ class LandmarkedFace:
     points: int
 
 
-class FindWhoSet:
+class FindWhoSet(VideoSet):
     """Videos with fixations, read from ``folder`` in the layout of this module.
 
     ``videos`` maps ids to :class:`Video`. ``skipped`` counts what could not be used: ``missing videos``,
@@ -71,11 +51,10 @@ class FindWhoSet:
     left.
     """
 
+    name = "findwho"
+
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.skipped: dict[str, int] = {}
-        if not self.folder.is_dir():
-            raise InputError(f"{self.folder} is not a folder; videos with fixations were expected there")
+        super().__init__(folder)
         listed = self._read_videos()
         self.videos = {name: video for name, video in listed.items() if video.path.is_file()}
         self._count("missing videos", len(listed) - len(self.videos))
@@ -83,53 +62,30 @@ class FindWhoSet:
             raise InputError(
                 f"{self.folder}/videos holds none of the {len(listed)} videos named in videos.csv"
             )
-        self._fixations = self._read_fixations(listed)
+        self._all_fixations = self._read_all_fixations(listed)
         self._faces = self._read_faces(listed)
         if self.skipped:
             counts = ", ".join(f"{count} {what}" for what, count in self.skipped.items())
             logger.warning("%s: skipped %s", self.folder, counts)
-
-    def __len__(self) -> int:
-        return len(self.videos)
 
     @property
     def ids(self) -> list[str]:
         """Names of the videos, in the order of ``videos.csv``."""
         return list(self.videos)
 
-    def fixations(self, video: str) -> Fixations:
-        """All fixations on a video; ``onset`` is on the container's clock, points in pixels of the video."""
-        return self._fixations[self._known(video).name]
-
-    def fixations_at(self, video: str, frame_index: int) -> Fixations:
-        """Fixations going on while picture ``frame_index`` (from 0) is shown."""
-        return self.fixations(video).active_at(self._known(video).time(frame_index))
-
-    def fixation_map_at(self, video: str, frame_index: int) -> FixationMap:
-        """Fixations at one picture counted per pixel, at the video's size."""
-        return fixation_map(
-            self.fixations_at(video, frame_index), self._known(video).height, self._known(video).width
-        )
-
-    def density_at(self, video: str, frame_index: int) -> DensityMap:
-        """Fixation density at one picture: 66 pixels full width at half maximum at 1280 wide.
-
-        Raises :class:`~gasp.errors.InputError` when nobody fixates then; see :meth:`fixations_at`.
-        """
-        return density_map(self.fixation_map_at(video, frame_index), BLUR * self._known(video).width)
+    def sigma(self, video: str) -> float:
+        """66 pixels full width at half maximum at 1280 wide."""
+        return float(BLUR * self.video(video).width)
 
     def faces(self, video: str, frame_index: int) -> list[LandmarkedFace]:
         """Faces marked in one picture."""
-        return self._faces.get((self._known(video).name, frame_index), [])
+        return self._faces.get((self.video(video).name, frame_index), [])
 
-    def _known(self, video: str) -> Video:
-        if video not in self.videos:
-            raise InputError(f"{self.folder} has no video {video!r}; it has {', '.join(self.videos)}")
+    def _open(self, video: str) -> Video:
         return self.videos[video]
 
-    def _count(self, what: str, count: int) -> None:
-        if count:
-            self.skipped[what] = self.skipped.get(what, 0) + count
+    def _read_fixations(self, video: Video) -> Fixations:
+        return self._all_fixations[video.name]
 
     def _read_videos(self) -> dict[str, Video]:
         path = self.folder / "videos.csv"
@@ -159,7 +115,7 @@ class FindWhoSet:
             raise InputError(f"{path} names no video")
         return videos
 
-    def _read_fixations(self, videos: dict[str, Video]) -> dict[str, Fixations]:
+    def _read_all_fixations(self, videos: dict[str, Video]) -> dict[str, Fixations]:
         path = self.folder / "fixations.csv"
         by_video = defaultdict(list)
         for row in read_csv(path, ("video", "observer", "onset_ms", "duration_ms", "x", "y")):
@@ -170,18 +126,9 @@ class FindWhoSet:
 
     def _fixations_of(self, video: Video, rows: list[dict[str, str]], path: Path) -> Fixations:
         x, y, onset, duration = (column(rows, name, path) for name in ("x", "y", "onset_ms", "duration_ms"))
-        found = np.isfinite(x) & np.isfinite(y) & np.isfinite(onset) & np.isfinite(duration)
-        fixations = Fixations.create(
-            x[found] + 0.5,  # recorded as whole pixels: the middle of the pixel
-            y[found] + 0.5,
-            np.array([field(row, "observer", int, path) for row in rows], np.int64)[found],
-            duration=duration[found] / 1000,
-            onset=onset[found] / 1000,
-        )
-        inside = fixations.inside(video.height, video.width)
-        self._count("fixations lost", int((~found).sum()))
-        self._count("fixations outside", len(fixations) - len(inside))
-        return inside
+        observer = np.array([field(row, "observer", int, path) for row in rows], np.int64)
+        # Recorded as whole pixels: the middle of the pixel.
+        return self._inside(video, x + 0.5, y + 0.5, observer, onset=onset / 1000, duration=duration / 1000)
 
     def _read_faces(self, videos: dict[str, Video]) -> dict[tuple[str, int], list[LandmarkedFace]]:
         path = self.folder / "faces.csv"

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from gasp.datasets import StavisMaps, open_set
+from gasp.errors import InputError, UsageError
+from helpers import gaze_sets
+from helpers.gaze_sets import FRAMES, HEIGHT, OBSERVERS, WIDTH, gaze
+
+MAKERS = {
+    "coutrot1": lambda folder: gaze_sets.make_coutrot(folder, 1),
+    "coutrot2": lambda folder: gaze_sets.make_coutrot(folder, 2),
+    "diem": gaze_sets.make_diem,
+    "findwho": gaze_sets.make_findwho,
+    "summeetmd": gaze_sets.make_summe_etmd,
+    "own": gaze_sets.make_table,
+}
+WITH_LOST = ("coutrot1", "coutrot2", "summeetmd")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_gaze_is_where_it_was_recorded(name, tmp_path):
+    videos = open_set(name, MAKERS[name](tmp_path))
+    (video,) = videos.ids
+    assert videos.name == name
+    assert (videos.video(video).width, videos.video(video).height) == (WIDTH, HEIGHT)
+    for frame in (0, 5, FRAMES - 1):
+        found = videos.fixations_at(video, frame)
+        by_observer = sorted(zip(found.observer, found.x, found.y, strict=True))
+        expected = [gaze(frame, observer) for observer in range(OBSERVERS)]
+        assert [(int(x), int(y)) for _, x, y in by_observer] == expected
+        counts = videos.fixation_map_at(video, frame).counts
+        assert counts.shape == (HEIGHT, WIDTH)
+        assert counts.sum() == OBSERVERS
+        assert all(counts[y, x] == 1 for x, y in expected)
+        density = videos.density_at(video, frame).values
+        row, column = np.unravel_index(density.argmax(), density.shape)
+        assert abs(column - expected[1][0]) <= 1
+        assert abs(row - expected[1][1]) <= 1
+        assert density.sum() == pytest.approx(1)
+    lost = len(videos.fixations_at(video, 1))
+    assert lost == (OBSERVERS - 1 if name in WITH_LOST else OBSERVERS)
+    assert len(videos.fixations_at(video, FRAMES)) == 0
+
+
+def test_a_density_is_the_weighted_sum_of_gaussians(tmp_path):
+    diem = open_set("diem", gaze_sets.make_diem(tmp_path))
+    (video,) = diem.ids
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    expected = sum(
+        (100 + observer)
+        * np.exp(-((x - gaze(4, observer)[0]) ** 2 + (y - gaze(4, observer)[1]) ** 2) / (2 * 60**2))
+        for observer in range(OBSERVERS)
+    )
+    np.testing.assert_allclose(diem.density_at(video, 4).values, expected / expected.sum(), rtol=1e-10)
+
+
+def test_diem_counts_fixations_only_and_survives_malformed_rows(tmp_path):
+    folder = gaze_sets.make_diem(tmp_path)
+    name = "talk_96x64"
+    text = folder / name / "event_data" / f"diem1s00_{name}.txt"
+    text.write_text(text.read_text() + "13\tx\t3\n7\t1\n\n")
+    diem = open_set("diem", folder)
+    assert len(diem.fixations_at(name, 2)) == 0, "a saccade"
+    assert len(diem.fixations_at(name, 3)) == 0, "a blink"
+    assert len(diem.fixations_at(name, 4)) == OBSERVERS
+    assert diem.skipped == {"malformed rows": 2}
+    assert text.name in diem.problems[0]
+    assert diem.observers(name) == ["diem1s00", "diem1s01", "diem1s02"]
+
+
+def test_a_video_at_another_rate_is_named_and_aligned_by_time(tmp_path):
+    folder = gaze_sets.make_coutrot(tmp_path, fps=50.0)
+    coutrot = open_set("coutrot1", folder)
+    found = coutrot.fixations_at("clip_2", 2)  # 0.1 s: column 5 at 50 samples per second
+    assert int(found.x[0]) == gaze(5, 0)[0]
+    assert coutrot.skipped["other frame rates"] == 1
+    assert any("clip_2" in problem and "50" in problem for problem in coutrot.problems)
+
+
+def test_the_container_clock_moves_the_gaze(tmp_path):
+    folder = gaze_sets.make_findwho(tmp_path)
+    times = [0.4 + k / 25 for k in range(FRAMES)]
+    gaze_sets.make_video(folder / "raw_videos" / "1.mp4", times=times)
+    from gasp.datasets import FindWhoMatSet
+
+    late = FindWhoMatSet(folder)
+    if late.video("001").first_frame < 0.3:
+        pytest.skip("this writer starts every file at 0")
+    assert int(late.fixations_at("001", 0).x[0]) == gaze(10, 0)[0]
+    assert int(FindWhoMatSet(folder, container_clock=False).fixations_at("001", 0).x[0]) == gaze(0, 0)[0]
+
+
+def test_missing_videos_and_gaze_are_named(tmp_path):
+    folder = gaze_sets.make_coutrot(tmp_path)
+    gaze_sets.make_video(folder / "ERB3_Stimuli" / "clip_7.avi", codec="mpeg4")
+    coutrot = open_set("coutrot1", folder)
+    assert coutrot.ids == ["clip_2"]
+    assert coutrot.skipped == {"clips without gaze": 1, "missing videos": 1}
+    assert any("clip_7" in problem for problem in coutrot.problems)
+    assert any("clip_10" in problem for problem in coutrot.problems)
+    with pytest.raises(InputError, match="clip_3"):
+        coutrot.fixations("clip_3")
+
+
+def test_gaze_outside_the_picture_is_counted(tmp_path):
+    folder = gaze_sets.make_table(tmp_path)
+    with (folder / "fixations.csv").open("a") as file:
+        file.write("talk,1,0,40,500,10\ntalk,1,0,40,nan,10\ntalk,1,0,40,,10\ntalk,1,zero,40,1,10\n")
+        file.write("talk,1,0,-5,1,10\n../talk,1,0,40,1,1\nother,1,0,40,1,1\n")
+    own = open_set("own", folder)
+    assert len(own.fixations_at("talk", 0)) == OBSERVERS
+    assert own.skipped == {
+        "malformed rows": 3, "missing videos": 1, "fixations without video": 1,
+        "fixations lost": 2, "fixations outside": 1,
+    }  # fmt: skip
+
+
+def test_observers_may_have_names_and_fixations_weights(tmp_path):
+    folder = gaze_sets.make_table(tmp_path)
+    (folder / "fixations.csv").write_text(
+        "video,observer,onset_ms,duration_ms,x,y,weight\ntalk,zoe,0,100,10,10,1\ntalk,ada,0,100,80,50,3\n"
+    )
+    own = open_set("own", folder)
+    found = own.fixations_at("talk", 0)
+    assert (list(found.observer), list(found.weight)) == ([1, 0], [1, 3])
+    density = own.density_at("talk", 0).values
+    assert np.unravel_index(density.argmax(), density.shape)[1] == pytest.approx(80, abs=1)
+
+
+def test_a_list_of_videos_names_a_wrong_rate(tmp_path):
+    folder = gaze_sets.make_table(tmp_path)
+    (folder / "videos.csv").write_text("video,fps\ntalk,50\nother,25\n")
+    own = open_set("own", folder)
+    own.fixations("talk")
+    assert own.skipped == {"videos without gaze": 1, "other frame rates": 1}
+    (folder / "videos.csv").write_text("video,fps\ntalk,nan\n")
+    with pytest.raises(InputError, match="frame rate"):
+        open_set("own", folder).fixations("talk")
+
+
+def test_parquet_is_an_extra(tmp_path):
+    folder = gaze_sets.make_table(tmp_path)
+    table = folder / "fixations.csv"
+    table.rename(folder / "fixations.parquet")
+    with pytest.raises(InputError, match="pyarrow|as Parquet"):
+        open_set("own", folder)
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(
+        pyarrow.csv.read_csv(folder / "fixations.parquet"), folder / "fixations.parquet"
+    )
+    assert len(open_set("own", folder).fixations_at("talk", 0)) == OBSERVERS
+
+
+def test_damaged_sets_are_refused_by_name(tmp_path):
+    with pytest.raises(UsageError, match="did you mean 'coutrot1'"):
+        open_set("coutrott1")
+    with pytest.raises(InputError, match="neither"):
+        open_set("own", tmp_path)
+    with pytest.raises(InputError, match="not a folder"):
+        open_set("diem", tmp_path / "nowhere")
+    with pytest.raises(InputError, match="event_data"):
+        open_set("diem", tmp_path)
+    with pytest.raises(InputError, match=r"coutrot_database1\.mat does not exist"):
+        open_set("coutrot1", tmp_path)
+    (tmp_path / "coutrot_database1.mat").write_bytes(b"nothing" * 100)
+    with pytest.raises(InputError, match="cannot be read as a MATLAB file"):
+        open_set("coutrot1", tmp_path)
+    savemat(tmp_path / "coutrot_database1.mat", {"other": 1})
+    with pytest.raises(InputError, match="Coutrot_Database1"):
+        open_set("coutrot1", tmp_path)
+    savemat(tmp_path / "coutrot_database1.mat", {"Coutrot_Database1": {"AudioVisual": {"clip_1": 1}}})
+    with pytest.raises(InputError, match="OriginalSounds"):
+        open_set("coutrot1", tmp_path)
+
+
+def test_stavis_maps(tmp_path):
+    maps = StavisMaps(gaze_sets.make_stavis(tmp_path))
+    assert maps.ids == ["diem/talk_96x64"]
+    assert maps.frames("diem/talk_96x64") == [1, 2, 3]
+    assert np.argwhere(maps.fixation_map_at("diem/talk_96x64", 1).counts).tolist() == [[30, 21]]
+    density = maps.density_at("diem/talk_96x64", 0).values
+    assert density[20:40, 10:30].sum() == pytest.approx(1, abs=0.02)
+    with pytest.raises(InputError, match="does not exist"):
+        maps.density_at("diem/talk_96x64", 9)
