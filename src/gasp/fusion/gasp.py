@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gasp.fusion.correction import correct
 from gasp.fusion.inputs import Preprocessing
 from gasp.networks.gasp import GASP, gate_scores
 
@@ -27,13 +28,15 @@ class FusionNetwork:
     """A GASP network with what belongs to it: the modalities in order, the input's form, the output's scale.
 
     ``distribution``: the logits were trained as a distribution over the picture (softmax), as those of the
-    packaged weights are; the published ones are independent per pixel (sigmoid).
+    packaged weights are; the published ones are independent per pixel (sigmoid). ``corrects``: the modality whose
+    map the network corrects, see :mod:`gasp.fusion.correction`; None if the network draws the whole map itself.
     """
 
     network: GASP
     modalities: tuple[str, ...]
     preprocessing: Preprocessing
     distribution: bool
+    corrects: str | None = None
 
 
 class GaspFusion:
@@ -65,12 +68,22 @@ class GaspFusion:
                 for frame, cut in zip(self.network.encode_frame(inputs), cuts, strict=True)
             ]
             output = self.network.fuse(torch.stack(windows))
-            saliency = scale_maps(output.logits[:, 0].float(), distribution=self.fusion.distribution)
+            saliency = self._scale(output.logits[:, 0].float(), maps)
             scores = gate_scores(output, self.network.modalities)
         return [
-            Fused(row, None if scores is None else self._name(scores[i]))
-            for i, row in enumerate(saliency.cpu().numpy())
+            Fused(row, None if scores is None else self._name(scores[i])) for i, row in enumerate(saliency)
         ]
+
+    def _scale(
+        self, logits: torch.Tensor, maps: Sequence[Sequence[NDArray[np.uint8]]]
+    ) -> list[NDArray[np.float32]]:
+        """The maps of all frames, at the size of the corrected modality's map where there is one."""
+        distribution = self.fusion.distribution
+        if self.fusion.corrects is None:
+            return list(scale_maps(logits, distribution=distribution).cpu().numpy())
+        chosen = self.fusion.modalities.index(self.fusion.corrects)
+        corrected = [correct(frame[chosen], row) for frame, row in zip(maps, logits, strict=True)]
+        return [scale_maps(row[None], distribution=distribution)[0].cpu().numpy() for row in corrected]
 
     def _window(self, features: torch.Tensor, cut: bool) -> torch.Tensor:
         """The encoded frames up to this one, (T, D, h, w), oldest first."""

@@ -18,8 +18,8 @@ NAME = "fusion"
 def load_fusion(path: Path | None = None) -> FusionNetwork:
     """A fusion network from a file of our own form, the packaged one unless ``path`` is given.
 
-    Its header names the modalities (``modalities``) and the form of the input (``preprocessing``). Raises
-    :class:`gasp.errors.WeightsError` when it does not.
+    Its header names the modalities (``modalities``), the form of the input (``preprocessing``) and of the output
+    (``output``, ``corrects``). Raises :class:`gasp.errors.WeightsError` when it does not.
     """
     path = path or packaged(NAME)
     header = read_metadata(path)
@@ -33,4 +33,7 @@ def load_fusion(path: Path | None = None) -> FusionNetwork:
         ) from error
     if not isinstance(network, GASP) or network.modalities != len(modalities):
         raise WeightsError(f"{path}: this is not a GASP network for {len(modalities)} modalities.")
-    return FusionNetwork(network, modalities, preprocessing, header.get("output") == "distribution")
+    corrects = header.get("corrects")
+    if corrects is not None and corrects not in modalities:
+        raise WeightsError(f"{path}: its network corrects {corrects!r}, which is none of its modalities.")
+    return FusionNetwork(network, modalities, preprocessing, header.get("output") == "distribution", corrects)

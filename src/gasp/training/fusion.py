@@ -2,10 +2,11 @@
 
 No eye-tracking set of videos may be used for weights that are passed on, so clips are made: a camera pans
 and zooms over a picture with recorded fixations, which move along. What a still picture cannot show is
-simulated by a stated prior (:class:`VideoPrior`): in moving scenes faces draw more fixations than in stills, and a
-speaker more than other faces (Foulsham et al., Cognition 2010; Coutrot and Guyader, Journal of Vision 2014),
-and so does what moves (Mital et al., Cognitive Computation 2011). The cue maps are drawn by the same functions
-as at prediction.
+simulated by a stated prior (:class:`VideoPrior`): a speaker draws more looks than other people (Foulsham et al.,
+Cognition 2010; Coutrot and Guyader, Journal of Vision 2014), and so does what moves (Mital et al., Cognitive
+Computation 2011). The cue maps are drawn by the same functions as at prediction. The network corrects the map of
+the saliency network (:mod:`gasp.fusion.correction`); modalities are left out at random, so that it can do without
+any of them.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -30,6 +31,7 @@ from gasp.cues.glance import draw_saliency
 from gasp.cues.speaking import Speaking
 from gasp.faces.face import Box, Face
 from gasp.faces.glance import GlanceReader, working_size
+from gasp.fusion.correction import log_of_map
 from gasp.fusion.inputs import Preprocessing
 from gasp.networks import create_model
 from gasp.networks.gasp import GASP
@@ -43,6 +45,8 @@ from gasp.video.prefetch import prefetch
 log = logging.getLogger(__name__)
 
 MODALITIES = ("captured", "glance", "faces", "speaking", "motion")
+CORRECTS = "glance"
+"""The modality whose map the network corrects, see :mod:`gasp.fusion.correction`."""
 NETWORK = "SequenceGASPDAMEncGMUALSTMConv"
 OPTIONS: dict[str, Any] = {
     "modalities": len(MODALITIES),
@@ -57,24 +61,22 @@ PREPROCESSING = Preprocessing(height=96, width=128)
 
 @dataclass(frozen=True, slots=True)
 class VideoPrior:
-    """Where observers of a moving scene look, as shares of all fixations.
+    """How a moving scene draws looks, beside what draws them in a still picture.
 
-    ``faces`` of them go to faces (large ones more), ``speaker`` times the speaking score to each face, ``motion``
-    times the strength of a moving spot to that spot; the rest as in the still picture. ``spread``: standard
-    deviation of looks within a face, as a share of its size.
+    The density of the still picture is multiplied by 1 + ``speaker`` * s + ``motion`` * m, s being the speaking scores
+    spread over their faces (standard deviation ``spread`` of the face's size) and m the motion map, both in 0..1.
     """
 
-    faces: float = 0.30
-    speaker: float = 0.40
-    motion: float = 0.10
-    spread: float = 0.25
+    speaker: float = 4.0
+    motion: float = 3.0
+    spread: float = 0.55
 
 
 @dataclass(frozen=True, slots=True)
 class FusionRecipe:
     """Everything that shapes the weights, apart from the pictures and the saliency network."""
 
-    steps: int = 1480
+    steps: int = 1500
     batch: int = 16
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -82,6 +84,8 @@ class FusionRecipe:
     still: float = 0.45
     """Share of clips in which nothing moves, as when a still picture is asked about."""
     views: int = 4
+    absent: float = 0.1
+    """Probability that a modality is missing from a clip, each on its own."""
     dam_weight: float = 0.05
     prior: VideoPrior = field(default_factory=VideoPrior)
     seed: int = 7
@@ -114,7 +118,7 @@ def make_scenes(pictures: Sequence[Picture], reader: GlanceReader, recipe: Fusio
             size = working_size(9, 16) if rng.random() < 0.6 else working_size(3, 4)
             views.append(random_view(rng, height, width, *size, zoom=(1.0, 3.0), whole=0.0))
         images = [random_colour(rng, view.warp(picture.image, fill=114)) for view in views]
-        for view, image, glimpse in zip(views, images, reader.read(images, least_score=0.3), strict=True):
+        for view, image, glimpse in zip(views, images, reader.read(images, least_score=0.4), strict=True):
             density = cv2.resize(
                 view.warp(picture.density), glimpse.saliency.shape[::-1], interpolation=cv2.INTER_AREA
             )
@@ -153,21 +157,25 @@ def make_clip(
     still = rng.random() < recipe.still
     views = [_still_view(scene)] * length if still else _camera(scene, rng, length)
     action = None if still else _Action.draw(scene, rng, length)
-    frames = [_draw_frame(scene, view, action, t) for t, view in enumerate(views)]
-    if still:
-        frames = frames[:1] * length
+    frames = [_draw_frame(scene, view, action, t) for t, view in enumerate(views[:1] if still else views)]
+    frames = frames * length if still else frames
+    absent = rng.random(len(MODALITIES)) < recipe.absent
+    for channel in np.flatnonzero(np.repeat(absent, 3)):
+        for frame in frames:
+            frame[channel] = 0
     height, width = PREPROCESSING.height // 2, PREPROCESSING.width // 2
     last = views[-1]
     fine = View(last.matrix * 0.5, height, width)
     on_grid = View(_from_grid(fine, scene), height, width)
     density = np.clip(on_grid.warp(scene.density), 0, None)
-    density /= max(density.sum(), 1e-12)
+    fixations = count_points(*fine.points(scene.x, scene.y), height, width)
     if action is not None:
-        density = _as_in_video(density, scene, fine, action, recipe.prior)
+        rise = _rise(scene, fine, action, recipe.prior)
+        density, fixations = density * rise, fixations * rise
     return {
         "inputs": np.stack(frames),
-        "density": density[None].astype(np.float32),
-        "fixations": count_points(*fine.points(scene.x, scene.y), height, width)[None] + 0.01 * density[None],
+        "density": (density / max(density.sum(), 1e-12))[None].astype(np.float32),
+        "fixations": fixations[None].astype(np.float32),
     }
 
 
@@ -274,37 +282,22 @@ def _from_grid(view: View, scene: Scene) -> NDArray[np.float64]:
     return matrix
 
 
-def _as_in_video(
-    density: NDArray[np.floating], scene: Scene, view: View, action: _Action, prior: VideoPrior
-) -> NDArray[np.floating]:
-    """The density that the prior expects in a moving scene."""
-    faces = [_seen(face, view).box for face in scene.faces]
-    inside = [
-        i
-        for i, box in enumerate(faces)
-        if 0 <= box.centre[0] < view.width and 0 <= box.centre[1] < view.height
-    ]
-    spot = _spot_box(view, action)
-    share = prior.motion * float(action.strength[-1])
-    extra = share * _look_at(spot, view, prior.spread)
-    if inside:
-        sizes = np.array([max(faces[i].area, 1e-6) ** 0.5 for i in inside])
-        for i, size in zip(inside, sizes / sizes.sum(), strict=True):
-            own = prior.faces * size + prior.speaker * float(action.speaking[-1, i])
-            extra = extra + own * _look_at(faces[i], view, prior.spread)
-            share += own
-    return (1 - min(share, 0.95)) * density + extra
+def _rise(scene: Scene, view: View, action: _Action, prior: VideoPrior) -> NDArray[np.float64]:
+    """By what factor the prior expects more looks at each place of a moving scene, (height, width)."""
+    rise = 1 + prior.motion * _draw_motion(view, action, -1) / 255
+    for face, score in zip(scene.faces, action.speaking[-1], strict=True):
+        rise += prior.speaker * float(score) * _around(_seen(face, view).box, view, prior.spread)
+    return rise
 
 
-def _look_at(box: Box, view: View, spread: float) -> NDArray[np.float64]:
-    """A distribution of looks at a box, (height, width), sum about 1."""
+def _around(box: Box, view: View, spread: float) -> NDArray[np.float64]:
+    """A Gaussian around the middle of a box, 1 at its peak, (height, width)."""
     x, y = np.arange(view.width) + 0.5, np.arange(view.height) + 0.5
     centre_x, centre_y = box.centre
     # Recorded points scatter by about a degree of sight, 2 % of the picture's width.
-    wide = np.hypot(spread * box.width, 0.02 * view.width)
-    high = np.hypot(spread * box.height, 0.02 * view.width)
-    looks = np.outer(np.exp(-0.5 * ((y - centre_y) / high) ** 2), np.exp(-0.5 * ((x - centre_x) / wide) ** 2))
-    return looks / max(looks.sum(), 1e-12)
+    wide = max(spread * box.width, 0.02 * view.width)
+    high = max(spread * box.height, 0.02 * view.width)
+    return np.outer(np.exp(-0.5 * ((y - centre_y) / high) ** 2), np.exp(-0.5 * ((x - centre_x) / wide) ** 2))
 
 
 @denormals_as_zero()
@@ -320,6 +313,9 @@ def train_fusion(
     torch.manual_seed(recipe.seed)
     network = create_model(NETWORK, **OPTIONS).train()
     assert isinstance(network, GASP)
+    # At first nothing is corrected: the network begins with what the saliency modality knows.
+    for parameter in network.saliency_out.parameters():
+        nn.init.zeros_(parameter)
     average = AveragedModel(
         network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
     )
@@ -335,7 +331,8 @@ def train_fusion(
     for step, batch in enumerate(prefetch(batches)):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             output = network(PREPROCESSING.normalise(batch["inputs"]))
-        loss = losses.map_loss(output.logits, batch["density"], batch["fixations"])
+        logits = output.logits.float() + _corrected(batch["inputs"])
+        loss = losses.map_loss(logits, batch["density"], batch["fixations"])
         total = loss + recipe.dam_weight * _dam_loss(output.dam_logits, batch["density"])
         optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -351,6 +348,12 @@ def train_fusion(
                 "step %d of %d: loss %.3f, %.2f steps/s, %s", step + 1, recipe.steps, running, rate, summary
             )
     return _averaged(average)
+
+
+def _corrected(inputs: Tensor) -> Tensor:
+    """Log-probabilities of the corrected modality in the last frame, (N, 1, H / 2, W / 2), of clips (N, T, K, H, W)."""
+    first = 3 * MODALITIES.index(CORRECTS)
+    return log_of_map(F.avg_pool2d(inputs[:, -1, first : first + 1].float(), 2))
 
 
 def _averaged(average: AveragedModel) -> GASP:
@@ -373,13 +376,14 @@ def _summary(network: GASP, scenes: Sequence[Scene], recipe: FusionRecipe) -> st
     parts = []
     for name, still in (("stills", 1.0), ("clips", 0.0)):
         rng = np.random.default_rng(1)
-        fixed = FusionRecipe(still=still, prior=recipe.prior)
+        fixed = replace(recipe, still=still, absent=0.0)
         clips = [make_clip(scene, rng, fixed, OPTIONS["sequence_len"]) for scene in scenes]
         values = []
         for i in range(0, len(clips), 16):
             batch = {k: torch.from_numpy(np.stack([c[k] for c in clips[i : i + 16]])) for k in clips[0]}
             with torch.inference_mode():
                 logits = network(PREPROCESSING.normalise(batch["inputs"])).logits
+            logits = logits + _corrected(batch["inputs"])
             values.append(losses.map_loss(logits, batch["density"], batch["fixations"]).item())
         parts.append(f"held-back {name} {np.mean(values):.3f}")
     return ", ".join(parts)

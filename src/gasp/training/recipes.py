@@ -14,6 +14,7 @@ from gasp.errors import UsageError
 from gasp.faces.glance import GlanceReader
 from gasp.networks.glance import Glance
 from gasp.training.fusion import (
+    CORRECTS,
     MODALITIES,
     NETWORK,
     OPTIONS,
@@ -79,6 +80,7 @@ def default_fusion(
         "modalities": json.dumps(MODALITIES),
         "preprocessing": json.dumps(asdict(PREPROCESSING)),
         "output": "distribution",
+        "corrects": CORRECTS,
         **_made_by("default-fusion", recipe),
     }
     return save_weights(fusion, out, network=NETWORK, options=OPTIONS, metadata=metadata)
