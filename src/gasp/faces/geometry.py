@@ -22,10 +22,25 @@ def iou(first: Box, second: Box) -> float:
 
 def iou_matrix(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]:
     """Intersection over union of every pair, (len(first), len(second)), 0..1."""
+    shared = _shared(first, second)
+    union = _areas(first)[:, None] + _areas(second) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def inside_matrix(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]:
+    """Share of every first box that lies in every second one, (len(first), len(second)), 0..1; 0 for an empty box."""
+    shared = _shared(first, second)
+    areas = np.broadcast_to(_areas(first)[:, None], shared.shape)
+    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+
+
+def _shared(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]:
     a = np.asarray(first, np.float64).reshape(-1, 1, 4)
     b = np.asarray(second, np.float64).reshape(1, -1, 4)
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = np.clip(sides, 0, None).prod(-1)
-    areas = (np.clip(x[..., 2:] - x[..., :2], 0, None).prod(-1) for x in (a, b))
-    union = sum(areas) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.clip(sides, 0, None).prod(-1))
+
+
+def _areas(boxes: Sequence[Box]) -> NDArray[np.float64]:
+    corners = np.asarray(boxes, np.float64).reshape(-1, 4)
+    return np.asarray(np.clip(corners[:, 2:] - corners[:, :2], 0, None).prod(-1))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,19 +13,27 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gasp.faces.detector import clip_detections
 from gasp.faces.face import Box, Detection
+from gasp.faces.geometry import inside_matrix, iou_matrix
 from gasp.networks.glance import STRIDE, Glance
 
 WORKING_PIXELS = 240 * 320
 """Pictures are shrunk to about this many pixels, the size at which the network was trained."""
 
-HEAD_TO_FACE = (0.82, 0.82, 0.06)
-"""The training boxes hold the whole head. A face is taken to have this share of its width and height, and its
-centre to lie this share of the head's height below the head's centre."""
+HEAD_TO_FACE = (0.82, 0.7, 0.15)
+"""The training boxes hold the whole head with its hair. A face, from the hairline to the chin, is taken to have this
+share of its width and height, and its centre to lie this share of the head's height below the head's centre."""
+
+COARSE = 3
+"""A second look at a picture shrunk by this factor finds close-ups, whose parts the first may take for faces."""
+
+CLOSE_UP = 0.3
+"""Square root of the share of the picture from which a face of the second look counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +67,35 @@ class GlanceReader:
             assert isinstance(loaded, Glance)
             network = loaded
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = folded(network).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def read(self, images: Sequence[NDArray[np.uint8]], *, least_score: float = 0.1) -> list[Glimpse]:
         """One glimpse per picture, RGB uint8 (H, W, 3) of any sizes; pictures of one size share a batch."""
         smalls = [shrink(image) for image in images]
         glimpses: list[Glimpse | None] = [None] * len(images)
-        for shape in dict.fromkeys(small.shape for small in smalls):
-            members = [i for i, small in enumerate(smalls) if small.shape == shape]
-            batch = torch.from_numpy(np.stack([smalls[i] for i in members])).to(self.device)
-            with torch.inference_mode():
-                output = self.network(batch.permute(0, 3, 1, 2).float() / 255)
-            logits = output.saliency.float().flatten(1).log_softmax(1).view_as(output.saliency)
-            found = decode_faces(output.face_centres.float(), output.face_boxes.float(), least_score)
+        for shape in dict.fromkeys(small.shape[:2] for small in smalls):
+            members = [i for i, small in enumerate(smalls) if small.shape[:2] == shape]
+            batch = np.stack([smalls[i] for i in members])
+            logits, fine = self._look(batch, least_score)
+            _, coarse = self._look(np.stack([_shrink_more(small) for small in batch]), least_score)
             for row, i in enumerate(members):
                 height, width = images[i].shape[:2]
-                faces = [_to_source(d, height / shape[0], width / shape[1]) for d in found[row]]
-                saliency = logits[row, 0].cpu().numpy()
-                glimpses[i] = Glimpse(smalls[i], saliency, clip_detections(faces, height, width))
+                faces = with_close_ups(fine[row], coarse[row])
+                faces = clip_detections([_scaled(d, height, width) for d in faces], height, width)
+                glimpses[i] = Glimpse(smalls[i], logits[row], faces)
         return [glimpse for glimpse in glimpses if glimpse is not None]
+
+    def _look(
+        self, batch: NDArray[np.uint8], least_score: float
+    ) -> tuple[NDArray[np.float32], list[list[Detection]]]:
+        """Log-probabilities (N, h, w) and detections, as fractions of width and height, of pictures (N, H, W, 3)."""
+        with torch.inference_mode():
+            images = torch.from_numpy(batch).to(self.device)
+            output = self.network(images.permute(0, 3, 1, 2).float() / 255)
+            logits = output.saliency.float().flatten(1).log_softmax(1).view_as(output.saliency)[:, 0]
+            found = decode_faces(output.face_centres.float(), output.face_boxes.float(), least_score)
+        height, width = batch.shape[1:3]
+        return logits.cpu().numpy(), [[_scaled(d, 1 / height, 1 / width) for d in faces] for faces in found]
 
 
 class GlanceFaceDetector:
@@ -94,6 +113,41 @@ class GlanceFaceDetector:
             [face for face in glimpse.faces if face.score >= self.threshold]
             for glimpse in self.reader.read(images)
         ]
+
+
+def folded(network: Glance) -> Glance:
+    """A copy of the network for prediction, batch norms folded into the convolutions before them."""
+    copied = copy.deepcopy(network).eval()
+    for parent in copied.modules():
+        if isinstance(parent, nn.Sequential) and len(parent) > 1 and isinstance(parent[1], nn.BatchNorm2d):
+            assert isinstance(parent[0], nn.Conv2d)
+            parent[0] = fuse_conv_bn_eval(parent[0], parent[1])
+            parent[1] = nn.Identity()
+    return copied
+
+
+def with_close_ups(fine: list[Detection], coarse: list[Detection]) -> list[Detection]:
+    """Detections of the first look, with large ones of the second in place of what are only their parts.
+
+    Boxes are fractions of the picture's width and height. A large face of the second look is taken unless the first has
+    found the same one, or is surer of faces that lie in it.
+    """
+    faces = list(fine)
+    for large in coarse:
+        if large.score < 0.5 or large.box.area < CLOSE_UP**2:
+            continue
+        boxes = [face.box for face in faces]
+        same = iou_matrix([large.box], boxes)[0] > 0.5
+        parts = inside_matrix(boxes, [large.box])[:, 0] > 0.6
+        surer = any(part and face.score > large.score + 0.2 for face, part in zip(faces, parts, strict=True))
+        if not same.any() and not surer:
+            faces = [face for face, part in zip(faces, parts, strict=True) if not part] + [large]
+    return sorted(faces, key=lambda face: -face.score)
+
+
+def _shrink_more(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = (max(32, round(side / COARSE)) for side in small.shape[:2])
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -142,6 +196,6 @@ def _face_of_head(head: NDArray[np.floating], score: float) -> Detection:
     return Detection(box, score)
 
 
-def _to_source(detection: Detection, vertical: float, horizontal: float) -> Detection:
+def _scaled(detection: Detection, vertical: float, horizontal: float) -> Detection:
     x1, y1, x2, y2 = detection.box
     return Detection(Box(x1 * horizontal, y1 * vertical, x2 * horizontal, y2 * vertical), detection.score)

@@ -38,8 +38,8 @@ REACH, SPEED = 0.8, 2.0
 class TrackerOptions:
     """Thresholds of the tracker; times in seconds, scores in 0..1, likeness in 0..1 (1 = same colours)."""
 
-    birth_score: float = 0.4
-    keep_score: float = 0.15
+    birth_score: float = 0.5
+    keep_score: float = 0.35
     bridge: float = 0.4
     """A face that is not found is still reported, at its predicted place, for this long."""
     patience: float = 1.0
@@ -246,8 +246,8 @@ def _likeness(first: Sequence[Looks], second: Sequence[Looks]) -> NDArray[np.flo
 def _looks(image: NDArray[np.uint8], box: Box) -> Looks:
     """Square-rooted colour histograms of the head and of the shoulders below it."""
     w, h = box.width, box.height
-    head = Box(box.x1 - 0.15 * w, box.y1 - 0.25 * h, box.x2 + 0.15 * w, box.y2)
-    shoulders = Box(box.x1 - 0.4 * w, box.y2 + 0.1 * h, box.x2 + 0.4 * w, box.y2 + 1.1 * h)
+    head = Box(box.x1 - 0.15 * w, box.y1 - 0.5 * h, box.x2 + 0.15 * w, box.y2)
+    shoulders = Box(box.x1 - 0.4 * w, box.y2 + 0.1 * h, box.x2 + 0.4 * w, box.y2 + 1.3 * h)
     return np.concatenate([_colours(image, head), _colours(image, shoulders)])
 
 
