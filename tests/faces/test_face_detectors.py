@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gasp.errors import InputError, UsageError, WeightsError
 from gasp.faces.detector import create_detector
-from gasp.faces.face import Box
+from gasp.faces.face import Box, Detection
 from gasp.faces.geometry import iou
 from gasp.faces.glance import (
     HEAD_TO_FACE,
@@ -21,7 +21,9 @@ from gasp.faces.glance import (
     GlanceFaceDetector,
     GlanceReader,
     decode_faces,
+    folded,
     shrink,
+    with_close_ups,
     working_size,
 )
 from gasp.faces.s3fd import S3FDFaceDetector, decode_candidates, suppress
@@ -162,6 +164,39 @@ def test_glimpses_are_sound(reader: GlanceReader) -> None:
         found += len(glimpse.faces)
     assert found
     assert reader.read([]) == []
+
+
+def test_folding_batch_norms_changes_nothing() -> None:
+    torch.manual_seed(2)
+    network = Glance((8, 8, 8, 8, 8), (1, 1, 1, 1), 8, 8)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+    quick = folded(network)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in quick.modules())
+    images = torch.rand(2, 3, 64, 96)
+    with torch.inference_mode():
+        for plain, fast in zip(network.eval()(images), quick(images), strict=True):
+            torch.testing.assert_close(plain, fast, atol=1e-4, rtol=1e-4)
+
+
+def test_a_close_up_replaces_its_parts() -> None:
+    halves = [Detection(Box(0.30, 0.3, 0.48, 0.6), 0.65), Detection(Box(0.52, 0.3, 0.70, 0.6), 0.6)]
+    aside = Detection(Box(0.8, 0.1, 0.95, 0.3), 0.9)
+    close_up = Detection(Box(0.25, 0.15, 0.75, 0.9), 0.7)
+    assert with_close_ups([aside, *halves], [close_up]) == [aside, close_up]
+
+
+def test_a_close_up_is_taken_for_no_other_reason() -> None:
+    close_up = Detection(Box(0.25, 0.15, 0.75, 0.9), 0.7)
+    surer = Detection(Box(0.30, 0.3, 0.48, 0.6), 0.95)
+    same = Detection(Box(0.27, 0.2, 0.75, 0.9), 0.6)
+    assert with_close_ups([surer], [close_up]) == [surer]
+    assert with_close_ups([same], [close_up]) == [same]
+    assert with_close_ups([], [Detection(close_up.box, 0.4)]) == []
+    assert with_close_ups([], [Detection(Box(0.4, 0.4, 0.6, 0.6), 0.9)]) == []
+    assert with_close_ups([], [close_up]) == [close_up]
 
 
 def test_threshold(reader: GlanceReader) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gasp.faces.detector import clip_detections
 from gasp.faces.face import Box, Detection
-from gasp.faces.geometry import clip_box, iou, iou_matrix
+from gasp.faces.geometry import clip_box, inside_matrix, iou, iou_matrix
 
 SIZES = st.floats(0, 500)
 PLACES = st.floats(-300, 900)
@@ -97,3 +97,10 @@ def test_a_box_with_undefined_numbers_does_not_become_the_picture() -> None:
     bad = [Box(math.nan, math.nan, math.nan, math.nan), Box(-math.inf, 0, math.inf, 9)]
     assert clip_detections([Detection(box, 0.9) for box in bad], 48, 64) == []
     assert clip_detections([Detection(Box(1, 1, 9, 9), math.nan)], 48, 64) == []
+
+
+def test_shares_inside() -> None:
+    boxes = [Box(0, 0, 2, 2), Box(1, 0, 3, 2), Box(5, 5, 5, 6)]
+    shares = inside_matrix(boxes, [Box(0, 0, 2, 4)])
+    np.testing.assert_allclose(shares[:, 0], [1, 0.5, 0])
+    assert inside_matrix([], boxes).shape == (0, 3)

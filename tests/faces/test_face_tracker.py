@@ -145,15 +145,15 @@ def test_flicker_uses_up_no_identity() -> None:
 def test_a_doubtful_face_must_be_found_twice(cut: bool) -> None:
     tracker = FaceTracker()
     image = scene((100, 80, RED))
-    assert tracker.step(image, [face(100, score=0.45)], 0.0, cut=cut) == []
-    assert [f.track_id for f in tracker.step(image, [face(100, score=0.45)], STEP)] == [1]
+    assert tracker.step(image, [face(100, score=0.52)], 0.0, cut=cut) == []
+    assert [f.track_id for f in tracker.step(image, [face(100, score=0.52)], STEP)] == [1]
 
 
 def test_weak_detections_keep_a_face_but_do_not_begin_one() -> None:
     tracker = FaceTracker()
-    assert still(tracker, [face(100, score=0.3)], 5) == []
+    assert still(tracker, [face(100, score=0.45)], 5) == []
     (strong,) = still(tracker, [face(100)], 1, start=5)
-    (weak,) = still(tracker, [face(100, score=0.2)], 30, start=6)
+    (weak,) = still(tracker, [face(100, score=0.4)], 30, start=6)
     assert weak.track_id == strong.track_id
     assert weak.observed
 

@@ -14,6 +14,7 @@ import torch
 
 from gasp.cli.main import main
 from gasp.errors import InputError
+from gasp.faces.face import Box, Face
 from gasp.fusion.packaged import load_fusion
 from gasp.networks.glance import Glance
 from gasp.training import fusion, glance
@@ -131,6 +132,40 @@ def test_clips_show_what_they_say(data: Path) -> None:
         still = fusion.make_clip(scene, rng, replace(recipe, still=1.0), 3)
         assert (still["inputs"][0] == still["inputs"][2]).all()
         assert still["inputs"][:, 9:].max() == 0
+
+
+def test_the_fusion_is_taught_the_saliency_map_times_the_rise(data: Path) -> None:
+    training, _ = load_pictures(data)
+    recipe = fusion.FusionRecipe(views=1, absent=0.0)
+    (scene,) = fusion.make_scenes(training[:1], fusion.GlanceReader(Glance().eval()), recipe)
+    scene = replace(scene, faces=[Face(1, Box(20, 20, 60, 60), 0.9)])
+    rng = np.random.default_rng(0)
+    still = fusion.make_clip(scene, rng, replace(recipe, still=1.0), 2)
+    seen = torch.from_numpy(still["inputs"][None])
+    expected = fusion._corrected(seen).exp()[0].numpy()
+    np.testing.assert_allclose(still["density"], expected / expected.sum(), rtol=1e-4)
+    calm = replace(recipe, still=0.0, prior=fusion.VideoPrior(speaker=0, motion=0))
+    lively = replace(calm, prior=fusion.VideoPrior(speaker=50, motion=0))
+    one, other = (
+        fusion.make_clip(scene, np.random.default_rng(4), which, 2)["density"] for which in (calm, lively)
+    )
+    speaking = fusion.make_clip(scene, np.random.default_rng(4), calm, 2)["inputs"][-1, 9]
+    assert speaking.max() > 20, "somebody speaks in this clip"
+    row, column = np.unravel_index(speaking.argmax(), speaking.shape)
+    assert other[0, row // 2, column // 2] > 1.5 * one[0, row // 2, column // 2]
+
+
+def test_without_the_saliency_map_fixations_are_the_truth(data: Path) -> None:
+    training, _ = load_pictures(data)
+    recipe = fusion.FusionRecipe(views=1, absent=1.0, still=1.0)
+    (scene,) = fusion.make_scenes(training[:1], fusion.GlanceReader(Glance().eval()), recipe)
+    clip = fusion.make_clip(scene, np.random.default_rng(0), recipe, 2)
+    assert clip["inputs"].max() == 0
+    row, column = np.unravel_index(clip["density"][0].argmax(), clip["density"].shape[1:])
+    height, width = scene.density.shape
+    true_row, true_column = np.unravel_index(scene.density.argmax(), (height, width))
+    assert abs(row / 48 - true_row / height) < 0.06
+    assert abs(column / 64 - true_column / width) < 0.06
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ simulated by a stated prior (:class:`VideoPrior`): a speaker draws more looks th
 Cognition 2010; Coutrot and Guyader, Journal of Vision 2014), and so does what moves (Mital et al., Cognitive
 Computation 2011). The cue maps are drawn by the same functions as at prediction. The network corrects the map of
 the saliency network (:mod:`gasp.fusion.correction`); modalities are left out at random, so that it can do without
-any of them.
+any of them. Where that map is there, the truth is the map times the prior's rise; where it is left out, the recorded
+density times the rise.
 """
 
 from __future__ import annotations
@@ -76,9 +77,9 @@ class VideoPrior:
 class FusionRecipe:
     """Everything that shapes the weights, apart from the pictures and the saliency network."""
 
-    steps: int = 1500
+    steps: int = 1200
     batch: int = 16
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     average_decay: float = 0.98
     still: float = 0.45
@@ -164,11 +165,14 @@ def make_clip(
         for frame in frames:
             frame[channel] = 0
     height, width = PREPROCESSING.height // 2, PREPROCESSING.width // 2
-    last = views[-1]
-    fine = View(last.matrix * 0.5, height, width)
-    on_grid = View(_from_grid(fine, scene), height, width)
-    density = np.clip(on_grid.warp(scene.density), 0, None)
-    fixations = count_points(*fine.points(scene.x, scene.y), height, width)
+    fine = View(views[-1].matrix * 0.5, height, width)
+    if absent[MODALITIES.index(CORRECTS)]:
+        density = np.clip(View(_from_grid(fine, scene), height, width).warp(scene.density), 0, None)
+        fixations = count_points(*fine.points(scene.x, scene.y), height, width)
+    else:
+        # On pictures that it learnt from, the saliency network is surer than it may be elsewhere: taught by their
+        # fixations, the fusion would learn to exaggerate. So it learns to leave that map as it is, but for the rise.
+        density = fixations = _corrected(torch.from_numpy(frames[-1][None, None])).exp()[0, 0].numpy()
     if action is not None:
         rise = _rise(scene, fine, action, recipe.prior)
         density, fixations = density * rise, fixations * rise
