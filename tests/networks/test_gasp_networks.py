@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from gasp.networks.blocks.dam import DAMLayer
 from gasp.networks.blocks.encoder import LAYOUTS, ModalityEncoder
 from gasp.networks.blocks.gmu import GMUConv2d, RGMUConv2d
 from gasp.networks.blocks.squeeze_excitation import SELayer
-from gasp.networks.gasp import GASP, GASPOutput, gate_scores
+from gasp.networks.gasp import GASP, GASPOutput, PreparedFrame, gate_scores
 from gasp.networks.variants import VARIANTS
 from gasp.weights import load_checkpoint
 from helpers.parity import Case, case_names
@@ -159,6 +160,28 @@ def test_frame_by_frame_equals_whole_window(name: str, frames_at_once: bool) -> 
             features = torch.stack([model.encode_frame(frame) for frame in window.unbind(1)], 1)
         streamed = model.fuse(features)
     assert_same(streamed, whole)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("taps", [False, True])
+def test_prepared_frames_shared_by_windows_equal_whole_windows(name: str, taps: bool) -> None:
+    model = compact(name)
+    window = pictures(model)
+    if name in STATIC:
+        with torch.inference_mode():
+            assert_same(model.fuse_prepared([model.prepare(model.encode_frame(window))]), model(window))
+        return
+    longer = torch.cat([window, window.flip(1)[:, 1:3]], 1)
+    with torch.inference_mode():
+        frames = [model.prepare(model.encode_frame(f), taps=taps) for f in longer.unbind(1)]
+        for first in range(3):
+            assert_same(model.fuse_prepared(frames[first : first + 4]), model(longer[:, first : first + 4]))
+        joined = [PreparedFrame.join(pair) for pair in itertools.pairwise(frames[:5])]
+        both = model.fuse_prepared(joined).logits.chunk(2)
+        for first in range(2):
+            torch.testing.assert_close(
+                both[first], model(longer[:, first : first + 4]).logits, atol=1e-6, rtol=1e-5
+            )
 
 
 @pytest.mark.parametrize("name", STATIC)

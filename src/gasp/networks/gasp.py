@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gasp.errors import InputError, UsageError
-from gasp.networks.blocks.attentive_lstm import AttentiveLSTM, SequenceAttentiveLSTM
+from gasp.networks.blocks.attentive_lstm import AttentiveLSTM, PreparedMap, SequenceAttentiveLSTM
 from gasp.networks.blocks.dam import DAMLayer
 from gasp.networks.blocks.encoder import LAYOUTS, Activation, EncoderLayout, ModalityEncoder
 from gasp.networks.blocks.gmu import Gates, GMUConv2d, RGMUConv2d
@@ -39,6 +39,29 @@ class GASPOutput(NamedTuple):
     gates: Gates | None
 
 
+class PreparedFrame(NamedTuple):
+    """What windows need of N encoded frames, wherever in a window they stand; see :meth:`GASP.prepare`.
+
+    ``parts``: what the first stage with a memory makes of each frame alone. ``gates``: those of a gated unit that runs
+    in every frame.
+    """
+
+    parts: tuple[Tensor | None, ...]
+    gates: Gates | None
+
+    @classmethod
+    def join(cls, frames: Sequence[PreparedFrame]) -> PreparedFrame:
+        """Frames side by side: the same position of several windows."""
+        if len(frames) == 1:
+            return frames[0]
+        columns = zip(*(frame.parts for frame in frames), strict=True)
+        parts = tuple(
+            None if c[0] is None else torch.cat([part for part in c if part is not None]) for c in columns
+        )
+        gates = [frame.gates for frame in frames if frame.gates is not None]
+        return cls(parts, Gates(*map(torch.cat, zip(*gates, strict=True))) if gates else None)
+
+
 class GASP(nn.Module):
     """One of the 17 published networks, by its name, or a smaller or larger one of the same form.
 
@@ -55,7 +78,8 @@ class GASP(nn.Module):
 
     A sequence network can also run frame by frame:
     ``fuse(torch.stack([encode_frame(f) for f in frames], 1))``
-    gives in evaluation mode what the whole window gives, without ``dam_logits``.
+    gives in evaluation mode what the whole window gives, without ``dam_logits``; where windows overlap,
+    ``fuse_prepared([prepare(encode_frame(f)) for f in frames])`` does so with less work per window.
     """
 
     ignored_options = frozenset(
@@ -186,11 +210,65 @@ class GASP(nn.Module):
         if features.ndim != (5 if self.variant.sequence else 4):
             raise InputError(f"Expected the features of a window of frames, not {tuple(features.shape)}.")
         if self._frame_stages:
-            states = features[:, -1, self.latent_channels :].unflatten(1, (2, self.modalities, -1))
-            gates = Gates(*states.unbind(1))
+            gates = self._split_gates(features[:, -1])[1]
             features = features[:, :, : self.latent_channels]
         fused, later_gates = self._run(self._window_stages, features)
         return GASPOutput(self.saliency_out(fused), None, later_gates or gates)
+
+    @property
+    def attends(self) -> bool:
+        """Whether an attentive ConvLSTM runs over the window."""
+        return self.variant.sequence and self._window_stages[0] == "att_lstm"
+
+    @property
+    def lstm_channels(self) -> int:
+        """Width of the ConvLSTM of a network that :attr:`attends`."""
+        return self._sequence_lstm().channels
+
+    def prepare(self, features: Tensor, *, taps: bool = False) -> PreparedFrame:
+        """What windows need of encoded frames (N, D, h, w), to be kept for :meth:`fuse_prepared`.
+
+        ``taps`` (for networks that :attr:`attends`): trade memory for time, see
+        :meth:`~gasp.networks.blocks.attentive_lstm.SequenceAttentiveLSTM.prepare`.
+        """
+        features, gates = self._split_gates(features)
+        if not self.variant.sequence:
+            return PreparedFrame((features,), None)
+        if self.attends:
+            return PreparedFrame(self._sequence_lstm().prepare(features, taps=taps), gates)
+        return PreparedFrame(self._recurrent_unit().drive(features), gates)
+
+    def fuse_prepared(self, window: Sequence[PreparedFrame]) -> GASPOutput:
+        """Output for N windows, in evaluation mode, without ``dam_logits``; ``window`` holds their frames per position,
+        oldest first (of which static networks see the newest only).
+        """
+        gates = window[-1].gates
+        stages = self._window_stages
+        if self.attends:
+            fused = self._sequence_lstm().run([PreparedMap(*frame.parts) for frame in window])  # type: ignore[arg-type]
+            stages = stages[1:]
+        elif self.variant.sequence:
+            fused, gates = self._recurrent_unit().run([frame.parts for frame in window])  # type: ignore[misc]
+            stages = stages[1:]
+        else:
+            [fused] = window[-1].parts  # type: ignore[assignment]
+        fused, later_gates = self._run(stages, fused)
+        return GASPOutput(self.saliency_out(fused), None, later_gates or gates)
+
+    def _split_gates(self, encoded: Tensor) -> tuple[Tensor, Gates | None]:
+        """Features and gates of frames from :meth:`encode_frame`, (N, D, h, w)."""
+        if not self._frame_stages:
+            return encoded, None
+        states = encoded[:, self.latent_channels :].unflatten(1, (2, self.modalities, -1))
+        return encoded[:, : self.latent_channels], Gates(*states.unbind(1))
+
+    def _sequence_lstm(self) -> SequenceAttentiveLSTM:
+        assert isinstance(self.att_lstm, SequenceAttentiveLSTM)
+        return self.att_lstm
+
+    def _recurrent_unit(self) -> RGMUConv2d:
+        assert isinstance(self.gmu, RGMUConv2d)
+        return self.gmu
 
     def _encode(self, frames: Tensor) -> Tensor:
         """Scale the modalities and encode each: (N, K, H, W) to (N, modalities * L, h, w)."""

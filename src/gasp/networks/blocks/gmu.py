@@ -5,6 +5,7 @@ Sources: Arevalo et al., "Gated multimodal networks", 2020; Abawi et al., IJCAI 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -64,14 +65,17 @@ class RGMUConv2d(GMUConv2d):
     def forward(self, x: Tensor) -> tuple[Tensor, Gates]:
         """(N, T, M * I, H, W) to the last step's fused (N, O, H, W) and its gates, flat (N, M * O, H, W)."""
         steps = x.shape[1]
-        hidden_drive, gate_drive = (drive.unflatten(0, (-1, steps)) for drive in self.drive(x.flatten(0, 1)))
-        hidden = torch.zeros_like(hidden_drive[:, 0])
-        gate = torch.zeros_like(gate_drive[:, 0])
-        for t in range(steps):
+        hidden, gate = (drive.unflatten(0, (-1, steps)).unbind(1) for drive in self.drive(x.flatten(0, 1)))
+        return self.run(list(zip(hidden, gate, strict=True)))
+
+    def run(self, drives: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Gates]:
+        """As the call, from what :meth:`drive` gives for the maps of each step."""
+        hidden, gate = (torch.zeros_like(drive) for drive in drives[0])
+        for hidden_drive, gate_drive in drives:
             hidden_lateral = _depthwise(hidden, self.W_h_l, self.recurrent_hidden_bias)
             gate_lateral = _depthwise(gate, self.W_z_l, self.recurrent_gate_bias)
-            hidden = torch.tanh(hidden_drive[:, t] + hidden_lateral)
-            gate = torch.sigmoid(gate_drive[:, t] + gate_lateral)
+            hidden = torch.tanh(hidden_drive + hidden_lateral)
+            gate = torch.sigmoid(gate_drive + gate_lateral)
         fused = (hidden * gate).unflatten(1, (self.modalities, -1)).sum(1)
         return fused, Gates(hidden, gate)
 

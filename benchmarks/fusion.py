@@ -1,0 +1,155 @@
+"""The GASP stage at the published size: every frame computed once, against a whole window per output frame.
+
+    python benchmarks/fusion.py [--frames 16] [--plain 4] [--threads 1] [--device cpu] [--json FILE]
+
+Same weights (random) and pictures for both. The plain driver keeps the window of pictures and gives all of it to the
+network for every output frame, as the published code does; :class:`gasp.fusion.gasp.GaspFusion` encodes each frame
+once. Every window of the run is full (what comes before the first one measured is computed but not timed), and the
+maps of both are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gasp.fusion.gasp import FusionNetwork, GaspFusion, scale_maps
+from gasp.fusion.inputs import Preprocessing
+from gasp.networks import create_model
+from gasp.networks.gasp import GASP
+
+MODALITIES = ("captured", "dave", "esr9", "videogaze", "gaze360")
+CONTEXT = 10
+WANTED = {
+    "SequenceGASPDAMEncGMUALSTMConv": 6.0,
+    "SequenceGASPDAMEncRGMUConv": 4.0,
+    "SequenceGASPDAMEncALSTMGMUConv": 2.5,
+}
+"""Network -> how many times faster it must be."""
+
+Maps = list[list[NDArray[np.uint8]]]
+
+
+class PlainDriver:
+    """The whole window through the whole network for every output frame."""
+
+    def __init__(self, fusion: FusionNetwork, device: torch.device) -> None:
+        self.fusion = fusion
+        self.device = device
+        self.window: deque[torch.Tensor] = deque(maxlen=CONTEXT)
+
+    @torch.inference_mode()
+    def step(self, maps: list[NDArray[np.uint8]]) -> NDArray[np.float32] | None:
+        """The map of the newest frame; None while the window is not full."""
+        form = self.fusion.preprocessing
+        self.window.append(form.normalise(torch.from_numpy(form.stack(maps)).to(self.device)))
+        if len(self.window) < CONTEXT:
+            return None
+        output = self.fusion.network(torch.stack(list(self.window))[None])
+        return scale_maps(output.logits[:, 0], distribution=False)[0].cpu().numpy()
+
+
+def make(name: str) -> FusionNetwork:
+    """A network of the published size with random weights whose norm is no identity."""
+    torch.manual_seed(0)
+    norm = {"sequence_norm": True} if "ALSTM" in name else {}
+    network = create_model(name, modalities=len(MODALITIES), sequence_len=CONTEXT, **norm)
+    assert isinstance(network, GASP)
+    for key, value in network.state_dict().items():
+        if "sequence_norm" in key and value.is_floating_point():
+            value.uniform_(0.5, 1.5)
+    return FusionNetwork(network, MODALITIES, Preprocessing(), distribution=False)
+
+
+def pictures(count: int) -> Maps:
+    """Smooth moving pictures, so that maps differ from frame to frame."""
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 256, (len(MODALITIES), 160, 160 + count, 3), dtype=np.uint8)
+    return [[base[m, :, k : k + 160] for m in range(len(MODALITIES))] for k in range(count)]
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def compare(
+    name: str, frames: int, plain: int, batch: int, device: torch.device
+) -> tuple[float, float, float]:
+    """Milliseconds per frame of the plain driver and ours, and the largest difference of maps."""
+    fusion = make(name)
+    fusion.network.to(device)
+    maps = pictures(CONTEXT + frames)
+    ours = GaspFusion(fusion, device)
+    ours.step(maps[:CONTEXT], [False] * CONTEXT)
+    synchronise(device)
+    started = time.perf_counter()
+    fused = []
+    for first in range(CONTEXT, len(maps), batch):
+        group = maps[first : first + batch]
+        fused += ours.step(group, [False] * len(group))
+    synchronise(device)
+    quick = (time.perf_counter() - started) / frames
+
+    driver = PlainDriver(fusion, device)
+    for frame in maps[1:CONTEXT]:
+        driver.step(frame)
+    driver.step(maps[CONTEXT])  # warm
+    driver.window.pop()
+    driver.window.appendleft(driver.window[0])
+    synchronise(device)
+    started = time.perf_counter()
+    differences = []
+    for k in range(plain):
+        whole = driver.step(maps[CONTEXT + k])
+        assert whole is not None
+        differences.append(float(np.abs(whole - fused[k].saliency).max()))
+    slow = (time.perf_counter() - started) / plain
+    return 1000 * slow, 1000 * quick, max(differences)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=16, help="frames of the driver that caches")
+    parser.add_argument("--plain", type=int, default=4, help="frames of the plain driver (at most --frames)")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    where = (
+        torch.cuda.get_device_name(options.device) if options.device.type == "cuda" else platform.processor()
+    )
+    print(
+        f"torch {torch.__version__}, {where or platform.machine()}, {torch.get_num_threads()} threads, "
+        f"5 modalities at 120 x 120, context {CONTEXT}\n"
+    )
+    print("| network | whole window, ms | cached, ms | times faster | wanted | largest difference |")
+    print("|---|---:|---:|---:|---:|---:|")
+    rows = {}
+    for name, wanted in WANTED.items():
+        slow, quick, difference = compare(
+            name, options.frames, min(options.plain, options.frames), options.batch, options.device
+        )
+        rows[name] = {"plain_ms": slow, "cached_ms": quick, "ratio": slow / quick, "difference": difference}
+        print(
+            f"| {name} | {slow:.0f} | {quick:.0f} | {slow / quick:.1f} | {wanted:g} | {difference:.1e} |",
+            flush=True,
+        )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
