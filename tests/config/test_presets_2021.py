@@ -91,7 +91,7 @@ def test_other_predictors_are_tested_or_trained_on_their_maps():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["GASPExp001_SE1x1Conv", "GASPExp002_SeqRGMU1x1Conv_4", "TrainPlayground001"]
+    "name", ["GASPExp001_1x1Conv", "GASPExp001_DAMGMU1x1Conv"]
 )
 def test_networks_of_presets_can_be_made(name):
     preset = training_preset(name)

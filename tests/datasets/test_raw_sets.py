@@ -145,15 +145,10 @@ def test_parquet_is_an_extra(tmp_path):
     folder = gaze_sets.make_table(tmp_path)
     table = folder / "fixations.csv"
     table.rename(folder / "fixations.parquet")
-    with pytest.raises(InputError, match="pyarrow|as Parquet"):
+    with pytest.raises(InputError, match=r"pyarrow|as Parquet"):
         open_set("own", folder)
-    pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(
-        pyarrow.csv.read_csv(folder / "fixations.parquet"), folder / "fixations.parquet"
-    )
+    parquet, csv = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.csv")
+    parquet.write_table(csv.read_csv(folder / "fixations.parquet"), folder / "fixations.parquet")
     assert len(open_set("own", folder).fixations_at("talk", 0)) == OBSERVERS
 
 

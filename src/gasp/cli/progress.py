@@ -25,3 +25,25 @@ def download_progress(quiet: bool = False) -> Iterator[Callable[[str, int, int |
             progress.update(bars[name], completed=done, total=total)
 
         yield report
+
+
+@contextmanager
+def frame_progress(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar over frames with the time left; what the block gets is called as (video, frames done, frames in all)."""
+    if quiet:
+        yield lambda name, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bars: dict[str, TaskID] = {}
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+
+        def report(name: str, done: int, total: int) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(name, total=total)
+            progress.update(bars[name], completed=done, total=total, visible=done < total)
+
+        yield report

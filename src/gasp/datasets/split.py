@@ -76,8 +76,8 @@ def read_split(name: str | Path) -> Split:
     """The list in a CSV file, or the published one of this name.
 
     The paths in 2021's presets (``datasets/processed/train_ave.csv``) mean the published list where there is no such
-    file. A row that is repeated counts once. Raises :class:`~gasp.errors.UsageError` for an unknown name and :class:`~gasp.errors.InputError` for a
-    damaged file.
+    file. A row that is repeated counts once. Raises :class:`~gasp.errors.UsageError` for an unknown name and
+    :class:`~gasp.errors.InputError` for a damaged file.
     """
     path = Path(name)
     if not path.is_file():

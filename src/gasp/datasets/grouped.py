@@ -1,0 +1,189 @@
+"""The folder layout of 2021: ``Grouped_frames/<dataset>/<video>/<frame>/<name>_1.jpg``, frames counted from 1.
+
+A map that is missing or entirely black is not written, so a frame may lack any but ``captured``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from gasp.errors import InputError
+from gasp.naming import nearest
+
+CAPTURED = "captured"
+DENSITY, FIXATIONS = "transformed_salmap", "transformed_fixmap"
+TARGETS = (DENSITY, FIXATIONS)
+
+_OLD_NAMES = {"captured": CAPTURED, "videogaze": "det_transformed_vidgaze"}
+
+
+def picture_name(modality: str) -> str:
+    """A modality's name on disk: ``captured``, ``det_transformed_dave``, ``det_transformed_vidgaze``, ..."""
+    return _OLD_NAMES.get(modality, f"det_transformed_{modality}")
+
+
+class Window(NamedTuple):
+    """Successive frames of a video.
+
+    ``maps``: uint8 (T, K, H, W), K = 3 per map (R, G, B) in the order asked for. ``targets``: uint8 (T, G, h, w), grey.
+    ``has_map``: bool (T, M), ``has_target``: bool (T, G); where they are False, the picture is black: the frame lies
+    beyond the end of the video, or its map was not written.
+    """
+
+    maps: NDArray[np.uint8]
+    targets: NDArray[np.uint8]
+    has_map: NDArray[np.bool_]
+    has_target: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class GroupedVideo:
+    """One video's frame folders."""
+
+    dataset: str
+    name: str
+    folder: Path
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The frames' numbers in order."""
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return len(self.numbers)
+
+    def path(self, number: int, name: str) -> Path:
+        """Where the picture ``name`` of frame ``number`` lies; only counter 1 is ever read."""
+        return self.folder / str(number) / f"{name}_1.jpg"
+
+    def names(self) -> list[str]:
+        """Names of the pictures in the first, the middle and the last frame."""
+        picked = {self.numbers[0], self.numbers[self.frames // 2], self.numbers[-1]} if self.frames else ()
+        files = (path for number in picked for path in (self.folder / str(number)).glob("*_1.jpg"))
+        return sorted({path.name.removesuffix("_1.jpg") for path in files})
+
+    def problem(self) -> str | None:
+        """Why the folder looks half-written; None when it does not."""
+        if not self.numbers:
+            return "holds no frame"
+        missing = sorted(set(range(1, self.numbers[-1] + 1)) - set(self.numbers))
+        if missing:
+            return f"lacks {len(missing)} frames between 1 and {self.numbers[-1]}, such as {missing[0]}"
+        bare = [number for number in self.numbers if not _filled(self.path(number, CAPTURED))]
+        if bare:
+            return f"has no or an empty {CAPTURED}_1.jpg in {len(bare)} frames, such as {bare[0]}"
+        return None
+
+    def fingerprint(self, names: Sequence[str]) -> str:
+        """Changes when a picture is added, removed, or written anew."""
+        digest = hashlib.sha256()
+        for number in self.numbers:
+            for name in names:
+                try:
+                    state = self.path(number, name).stat()
+                except OSError:
+                    continue
+                digest.update(f"{number}/{name}:{state.st_size}:{state.st_mtime_ns};".encode())
+        return digest.hexdigest()
+
+    def window(
+        self,
+        start: int,
+        length: int,
+        maps: Sequence[str],
+        targets: Sequence[str] = TARGETS,
+        *,
+        size: tuple[int, int] = (120, 120),
+        target_size: tuple[int, int] = (60, 60),
+    ) -> Window:
+        """Frames ``start`` (from 0) to ``start + length - 1``, resized to (height, width) as in 2021's training."""
+        window = empty_window(length, len(maps), len(targets), size, target_size)
+        for place, number in enumerate(self.numbers[start : start + length]):
+            for index, name in enumerate(maps):
+                picture = read_picture(self.path(number, name), size)
+                if picture is not None:
+                    window.maps[place, 3 * index : 3 * index + 3] = picture
+                    window.has_map[place, index] = True
+            for index, name in enumerate(targets):
+                picture = read_picture(self.path(number, name), target_size, grey=True)
+                if picture is not None:
+                    window.targets[place, index] = picture[0]
+                    window.has_target[place, index] = True
+        return window
+
+
+class GroupedFrames:
+    """The folder ``Grouped_frames``. ``videos`` maps (dataset, video) to :class:`GroupedVideo`."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise InputError(
+                f"{self.folder} is not a folder; <dataset>/<video>/<frame>/<name>_1.jpg was expected"
+            )
+        found = (
+            GroupedVideo(dataset.name, video.name, video)
+            for dataset in _folders(self.folder)
+            for video in _folders(dataset)
+        )
+        self.videos = {(video.dataset, video.name): video for video in found}
+        if not self.videos:
+            raise InputError(f"{self.folder} holds no <dataset>/<video> folder")
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def video(self, dataset: str, video: str) -> GroupedVideo:
+        """One video. Raises :class:`~gasp.errors.InputError` for an unknown one."""
+        if (dataset, video) not in self.videos:
+            known = [name for one, name in self.videos if one == dataset]
+            raise InputError(f"{self.folder} has no video {dataset}/{video}{nearest(video, known, most=4)}")
+        return self.videos[dataset, video]
+
+
+def empty_window(
+    length: int, maps: int, targets: int, size: tuple[int, int], target_size: tuple[int, int]
+) -> Window:
+    """A window of black pictures that are marked as missing."""
+    return Window(
+        np.zeros((length, 3 * maps, *size), np.uint8),
+        np.zeros((length, targets, *target_size), np.uint8),
+        np.zeros((length, maps), bool),
+        np.zeros((length, targets), bool),
+    )
+
+
+def read_picture(path: Path, size: tuple[int, int], *, grey: bool = False) -> NDArray[np.uint8] | None:
+    """A picture at (height, width) ``size``, uint8 (3 or 1, height, width); None when it is missing or damaged.
+
+    Resized with Pillow's anti-aliased bilinear filter, as in 2021's training.
+    """
+    try:
+        with Image.open(path) as picture:
+            converted = picture.convert("L" if grey else "RGB")
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    resized = np.asarray(converted.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.uint8)
+    return resized[None] if grey else resized.transpose(2, 0, 1)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _filled(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False

@@ -1,0 +1,392 @@
+"""A compact store of cue maps and targets with random access, for training.
+
+``index.json`` says what is there; ``<dataset>/<video>/<name>.npy`` holds one picture of every frame, uint8
+(frames, channels, height, width): 3 channels for coloured maps, 1 for grey ones and for targets; ``present.npy`` tells
+which pictures there are. Arrays are mapped into memory, so that opening costs nothing and a window is one copy.
+
+A video is packed into ``.partial/`` and renamed when it is whole; then the index names it. Whatever is in the index can
+be relied on, and a run that was stopped goes on with the videos that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gasp.datasets.grouped import TARGETS, GroupedFrames, GroupedVideo, Window, empty_window, read_picture
+from gasp.errors import InputError, OutputError
+from gasp.naming import nearest
+from gasp.weights.files import replacing, sha256
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "gasp-store-1"
+
+Size = tuple[int, int]
+Report = Callable[[str, int, int], None]
+"""Called as (dataset/video, frames done, frames in all)."""
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """What is packed. ``maps``: names of pictures (empty: every detection and ``captured`` that the first video has).
+
+    ``size`` and ``target_size``: (height, width). ``fixations_above``: fixation maps are made 0 or 255 at this value
+    before they are resized, since JPEG leaves a haze around points; None keeps the haze, as 2021's training did.
+    """
+
+    maps: tuple[str, ...] = ()
+    targets: tuple[str, ...] = TARGETS
+    size: Size = (120, 120)
+    target_size: Size = (60, 60)
+    fixations_above: int | None = 127
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """A video of the index. ``missing``: pictures that are not there, by name; ``sha256`` by file."""
+
+    dataset: str
+    video: str
+    frames: int
+    source: str
+    channels: dict[str, int]
+    missing: dict[str, int]
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+class PackedStore:
+    """A store for reading. ``videos`` maps (dataset, video) to :class:`StoredVideo`, in the order of the index.
+
+    May be copied into other processes; each maps the files anew. Raises :class:`~gasp.errors.InputError` when
+    ``folder`` is no store.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.options, self.videos = _read_index(self.folder)
+        self._arrays: dict[tuple[str, str, str], NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_arrays": {}}
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the maps, in the order in which they are read by default."""
+        return self.options.maps
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return self.options.targets
+
+    def video(self, dataset: str, video: str) -> StoredVideo:
+        """One video. Raises :class:`~gasp.errors.InputError` for an unknown one."""
+        if (dataset, video) not in self.videos:
+            known = [name for one, name in self.videos if one == dataset]
+            raise InputError(f"{self.folder} has no video {dataset}/{video}{nearest(video, known, most=4)}")
+        return self.videos[dataset, video]
+
+    def window(
+        self,
+        dataset: str,
+        video: str,
+        start: int,
+        length: int,
+        maps: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
+    ) -> Window:
+        """Frames ``start`` (from 0) to ``start + length - 1`` of a video; ``maps`` and ``targets`` default to all."""
+        known = self.video(dataset, video)
+        maps = self.maps if maps is None else maps
+        targets = self.targets if targets is None else targets
+        if start < 0 or length < 1:
+            raise InputError(f"a window starts at 0 or later and has frames; start {start}, length {length}")
+        window = empty_window(length, len(maps), len(targets), self.options.size, self.options.target_size)
+        frames = slice(start, min(known.frames, start + length))
+        count = max(0, frames.stop - frames.start)
+        present = self._array(known, "present")[frames]
+        order = [*self.maps, *self.targets]
+        for index, name in enumerate(maps):
+            window.maps[:count, 3 * index : 3 * index + 3] = self._pictures(known, name, self.maps)[frames]
+            window.has_map[:count, index] = present[:, order.index(name)]
+        for index, name in enumerate(targets):
+            window.targets[:count, index] = self._pictures(known, name, self.targets)[frames, 0]
+            window.has_target[:count, index] = present[:, order.index(name)]
+        return window
+
+    def verify(self) -> list[str]:
+        """What is wrong with the files, in sentences; reads everything."""
+        problems = []
+        for video in self.videos.values():
+            for name, expected in video.sha256.items():
+                path = self.folder / video.dataset / video.video / name
+                if not path.is_file():
+                    problems.append(f"{path} is missing")
+                elif sha256(path) != expected:
+                    problems.append(f"{path} has changed since it was packed")
+        return problems
+
+    def unpack(self, folder: str | Path, *, report: Report = lambda name, done, total: None) -> None:
+        """Write the 2021 folders again, at the store's sizes (JPEG, so not bit for bit) into a new ``folder``."""
+        folder = Path(folder)
+        for known in self.videos.values():
+            place = folder / known.dataset / known.video
+            if place.exists():
+                raise OutputError(f"{place} is there already; unpack into an empty folder")
+        for known in self.videos.values():
+            partial = folder / ".partial" / known.dataset / known.video
+            shutil.rmtree(partial, ignore_errors=True)
+            for frame in range(known.frames):
+                self._unpack_frame(known, frame, partial / str(frame + 1))
+                report(f"{known.dataset}/{known.video}", frame + 1, known.frames)
+            (folder / known.dataset).mkdir(parents=True, exist_ok=True)
+            os.replace(partial, folder / known.dataset / known.video)
+        shutil.rmtree(folder / ".partial", ignore_errors=True)
+
+    def _unpack_frame(self, known: StoredVideo, frame: int, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        present = self._array(known, "present")[frame]
+        for name, there in zip((*self.maps, *self.targets), present, strict=True):
+            if there:
+                pixels = np.asarray(self._array(known, name)[frame])
+                picture = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
+                Image.fromarray(picture).save(folder / f"{name}_1.jpg", quality=95, subsampling=0)
+
+    def _pictures(self, known: StoredVideo, name: str, names: tuple[str, ...]) -> NDArray[np.uint8]:
+        if name not in names:
+            raise InputError(f"{self.folder} has no pictures {name!r}{nearest(name, names)}")
+        return self._array(known, name)
+
+    def _array(self, known: StoredVideo, name: str) -> NDArray[Any]:
+        key = (known.dataset, known.video, name)
+        if key not in self._arrays:
+            path = self.folder / known.dataset / known.video / f"{name}.npy"
+            try:
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise InputError(f"{path} cannot be read: {error}. Run `gasp pack` again.") from None
+            self._arrays[key] = self._checked(array, known, name, path)
+        return self._arrays[key]
+
+    def _checked(self, array: NDArray[Any], known: StoredVideo, name: str, path: Path) -> NDArray[Any]:
+        if name == "present":
+            shape: tuple[int, ...] = (known.frames, len(self.maps) + len(self.targets))
+        else:
+            size = self.options.size if name in self.maps else self.options.target_size
+            shape = (known.frames, known.channels[name], *size)
+        if array.shape != shape or array.dtype != (bool if name == "present" else np.uint8):
+            raise InputError(f"{path} is {array.dtype} {array.shape}, but the index says {shape}")
+        return array
+
+
+# --- packing ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PackSummary:
+    """How packing went: videos packed now, found packed already, and left out with the reason."""
+
+    packed: list[str]
+    unchanged: list[str]
+    refused: dict[str, str]
+    damaged: dict[str, int]
+
+
+def pack(
+    folder: str | Path,
+    store: str | Path,
+    options: PackOptions | None = None,
+    *,
+    videos: Iterable[tuple[str, str]] | None = None,
+    overwrite: bool = False,
+    report: Report = lambda name, done, total: None,
+) -> PackSummary:
+    """Pack a ``Grouped_frames`` folder into ``store``; videos that are there unchanged are not packed again.
+
+    ``videos``: only these (dataset, video). Half-written folders are left out and named. Raises
+    :class:`~gasp.errors.OutputError` when the store was made with other options (``overwrite`` begins anew).
+    """
+    grouped, store = GroupedFrames(folder), Path(store)
+    wanted = list(grouped.videos.values()) if videos is None else [grouped.video(*video) for video in videos]
+    options = _complete(options or PackOptions(), wanted)
+    index = _begin(store, options, overwrite)
+    summary = PackSummary([], [], {}, {})
+    for video in wanted:
+        label = f"{video.dataset}/{video.name}"
+        problem = video.problem()
+        if problem is not None:
+            summary.refused[label] = f"{video.folder} {problem}; it looks half-written"
+            logger.warning("%s", summary.refused[label])
+            continue
+        source = video.fingerprint((*options.maps, *options.targets))
+        known = index.get((video.dataset, video.name))
+        if known is not None and known.source == source and (store / video.dataset / video.name).is_dir():
+            summary.unchanged.append(label)
+            continue
+        if known is not None:
+            # What the index says must be true whenever we are stopped.
+            del index[video.dataset, video.name]
+            _write_index(store, options, index)
+        stored, damaged = _pack_video(video, store, options, source, report)
+        if damaged:
+            summary.damaged[label] = damaged
+            logger.warning("%s: %d pictures cannot be decoded; they count as missing", label, damaged)
+        index[video.dataset, video.name] = stored
+        _write_index(store, options, index)
+        summary.packed.append(label)
+    return summary
+
+
+def _complete(options: PackOptions, videos: Sequence[GroupedVideo]) -> PackOptions:
+    """The options with the names of the maps filled in."""
+    if options.maps:
+        return options
+    names = next((video.names() for video in videos if video.frames), [])
+    maps = tuple(
+        sorted((n for n in names if n.startswith(("captured", "det_transformed_"))), key=_captured_first)
+    )
+    if not maps:
+        raise InputError("the first video has no captured_1.jpg or det_transformed_..._1.jpg in its frames")
+    return PackOptions(**{**asdict(options), "maps": maps})
+
+
+def _captured_first(name: str) -> tuple[int, str]:
+    order = ("captured", "det_transformed_dave", "det_transformed_esr9", "det_transformed_vidgaze")
+    return (order.index(name) if name in order else len(order), name)
+
+
+def _begin(store: Path, options: PackOptions, overwrite: bool) -> dict[tuple[str, str], StoredVideo]:
+    """The videos that an earlier run has packed with the same options."""
+    shutil.rmtree(store / ".partial", ignore_errors=True)
+    if not (store / "index.json").is_file():
+        if store.is_dir() and any(store.iterdir()):
+            raise OutputError(f"{store} holds something else than a store; choose an empty folder")
+        return {}
+    earlier, index = _read_index(store)
+    if earlier == options:
+        return {} if overwrite else index
+    if not overwrite:
+        raise OutputError(f"{store} was packed with other options; choose another folder, or --overwrite")
+    # The old index must not describe what is written from now on.
+    (store / "index.json").unlink()
+    for video in index.values():
+        shutil.rmtree(store / video.dataset / video.video, ignore_errors=True)
+    return {}
+
+
+def _pack_video(
+    video: GroupedVideo, store: Path, options: PackOptions, source: str, report: Report
+) -> tuple[StoredVideo, int]:
+    """Writes one video's arrays; what goes into the index, and how many pictures cannot be decoded."""
+    partial = store / ".partial" / video.dataset / video.name
+    names = (*options.maps, *options.targets)
+    present = np.zeros((video.frames, len(names)), bool)
+    damaged = 0
+    try:
+        partial.mkdir(parents=True)
+        arrays = {name: _new_array(partial / f"{name}.npy", video.frames, name, options) for name in names}
+        for frame, number in enumerate(video.numbers):
+            for column, name in enumerate(names):
+                path = video.path(number, name)
+                picture = _read(path, name, options)
+                if picture is not None:
+                    arrays[name][frame] = picture
+                    present[frame, column] = True
+                elif path.exists():
+                    damaged += 1
+            report(f"{video.dataset}/{video.name}", frame + 1, video.frames)
+        np.save(partial / "present.npy", present)
+        channels = {name: _finish_array(partial / f"{name}.npy", arrays.pop(name)) for name in names}
+        checksums = {path.name: sha256(path) for path in sorted(partial.glob("*.npy"))}
+        place = store / video.dataset / video.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        os.replace(partial, place)
+    except OSError as error:
+        raise OutputError(f"{store}: cannot be written: {error.strerror or error}.") from None
+    missing = dict(zip(names, (~present).sum(0).tolist(), strict=True))
+    stored = StoredVideo(video.dataset, video.name, video.frames, source, channels, missing, checksums)
+    return stored, damaged
+
+
+def _new_array(path: Path, frames: int, name: str, options: PackOptions) -> NDArray[np.uint8]:
+    channels, size = (3, options.size) if name in options.maps else (1, options.target_size)
+    return np.lib.format.open_memmap(path, "w+", np.uint8, (frames, channels, *size))
+
+
+def _finish_array(path: Path, array: NDArray[np.uint8]) -> int:
+    """Writes everything to disk; grey pictures shrink to one channel. The number of channels."""
+    if isinstance(array, np.memmap):
+        array.flush()
+    if array.shape[1] == 3 and all(_is_grey(frame) for frame in array):
+        np.save(path.with_suffix(".grey.npy"), array[:, :1])
+        os.replace(path.with_suffix(".grey.npy"), path)
+        return 1
+    return int(array.shape[1])
+
+
+def _is_grey(picture: NDArray[np.uint8]) -> bool:
+    return bool((picture[0] == picture[1]).all() and (picture[0] == picture[2]).all())
+
+
+def _read(path: Path, name: str, options: PackOptions) -> NDArray[np.uint8] | None:
+    if name in options.maps:
+        return read_picture(path, options.size)
+    if name == "transformed_fixmap" and options.fixations_above is not None:
+        return _read_points(path, options.target_size, options.fixations_above)
+    return read_picture(path, options.target_size, grey=True)
+
+
+def _read_points(path: Path, size: Size, above: int) -> NDArray[np.uint8] | None:
+    try:
+        with Image.open(path) as picture:
+            points = picture.convert("L").point(lambda value: 255 if value > above else 0)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return np.asarray(points.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.uint8)[None]
+
+
+# --- the index -------------------------------------------------------------------------------------------
+
+
+def _write_index(store: Path, options: PackOptions, index: dict[tuple[str, str], StoredVideo]) -> None:
+    content = {
+        "format": FORMAT,
+        "options": asdict(options),
+        "videos": [asdict(index[key]) for key in sorted(index)],
+    }
+    with replacing(store / "index.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_index(store: Path) -> tuple[PackOptions, dict[tuple[str, str], StoredVideo]]:
+    path = store / "index.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise InputError(f"{path} has the format {content['format']!r}; this version reads {FORMAT}")
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in content["options"].items()
+        }
+        options = PackOptions(**values)
+        videos = [StoredVideo(**video) for video in content["videos"]]
+    except FileNotFoundError:
+        raise InputError(f"{store} is no store: there is no index.json. Make one with `gasp pack`.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error}). Run `gasp pack` again.") from None
+    return options, {(video.dataset, video.video): video for video in videos}
