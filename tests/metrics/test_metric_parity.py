@@ -48,7 +48,7 @@ def test_published_values(name):
     if options["prediction"] == "coarse":
         prediction = np.floor(8 * minmax(prediction)) / 8
     elif options["prediction"] == "noise":
-        prediction = synthetic.array("prediction", (height, width), "unit", seed)
+        prediction = synthetic.array("prediction", (height, width), "unit", seed).astype(np.float64)
     rate = options["fixation_rate"]
     fixations = synthetic.array("fixations", (height, width), "unit", seed) < rate * density
     others = synthetic.array("other", (height, width), "unit", seed) < rate * grey("baseline")
@@ -72,7 +72,7 @@ def test_published_values(name):
 
 def test_values_of_pysaliency():
     kept = json.loads((DATA / "metrics" / "pysaliency.json").read_text())
-    maps = load(ROOT / "benchmarks" / "metrics_against_pysaliency.py").make_maps(**kept["maps"])
+    maps = load(ROOT / "benchmarks" / "metrics.py").make_maps(**kept["maps"])
     saliency, density, fixations = maps["saliency"], maps["density"], maps["fixations"]
     actual = {
         "auc_judd": metrics.auc_judd(saliency, fixations),

@@ -150,7 +150,8 @@ def test_types_of_tensors(dtype):
     for name, values in found.items():
         assert isinstance(values, torch.Tensor)
         assert values.dtype == torch.float64
-        np.testing.assert_allclose(values, expected[name], atol=1e-9, err_msg=name)
+        exact = dtype in (torch.float64, torch.int64)
+        np.testing.assert_allclose(values, expected[name], atol=1e-9 if exact else 2e-7, err_msg=name)
 
 
 def test_large_maps_are_counted_in_bins_exactly():

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from gasp.errors import UsageError
-from gasp.metrics.maps import Argument, Maps, Rows, Scores, evaluate, from_zero, nonzero
+from gasp.metrics.maps import Argument, Maps, Rows, Scores, evaluate, from_zero, nonzero, total
 
 Generator: TypeAlias = torch.Generator | np.random.Generator | None
 
@@ -130,6 +130,7 @@ def auc_shuffled(
         Argument("saliency", saliency),
         Argument("fixations", fixations, is_fixations=True),
         Argument("other_fixations", other_fixations, is_fixations=True),
+        at_once=4,  # nothing but the check goes over all pixels
     )
 
 
@@ -168,18 +169,16 @@ def _check_sampling(splits: int | None, step: float | None) -> None:
 
 
 def _judd(saliency: Rows, fixations: Tensor) -> Tensor:
-    values = _comparable(saliency)
-    points, count = _gather(values, fixations)
+    points, count = _gather(saliency, fixations)
     # Among all pixels are the positives themselves; compared with each other they win half of all pairs.
-    wins = _wins(*_ranks(values, points), count) - count.double() ** 2 / 2
-    return wins / (count * (values.shape[1] - count))
+    wins = _wins(*_ranks(saliency, points), count) - count.double() ** 2 / 2
+    return wins / (count * (saliency.pixels - count))
 
 
 def _judd_fixation_thresholds(saliency: Rows, fixations: Tensor) -> Tensor:
-    values = _comparable(saliency)
-    pixels = values.shape[1]
-    points, count = _gather(values, fixations)
-    below, _ = _ranks(values, points)
+    pixels = saliency.pixels
+    points, count = _gather(saliency, fixations)
+    below, _ = _ranks(saliency, points)
     hits = count[:, None] - torch.searchsorted(points, points)
     false_alarms = pixels - below - hits
     # Thresholds rise along a row: the curve starts at (1, 1) and ends, as all padding, at (0, 0).
@@ -193,13 +192,13 @@ def _judd_fixation_thresholds(saliency: Rows, fixations: Tensor) -> Tensor:
 def _borji(
     saliency: Rows, fixations: Tensor, generator: Generator, splits: int | None, step: float | None
 ) -> Tensor:
-    values = _stepped(saliency, step)
-    points, count = _gather(values, fixations)
+    saliency = _stepped(saliency, step)
+    points, count = _gather(saliency, fixations)
     if splits is None:
-        return _wins(*_ranks(values, points), count) / (count * values.shape[1])
+        return _wins(*_ranks(saliency, points), count) / (count * saliency.pixels)
     draws = _Draws(generator)
-    picked = [row[draws.any_of(len(row), splits * n)] for row, n in zip(values, count.tolist(), strict=True)]
-    return _area_against(picked, points, count)
+    rows = zip(_flat(saliency), count.tolist(), strict=True)
+    return _area_against([row[draws.any_of(len(row), splits * n)] for row, n in rows], points, count)
 
 
 def _shuffled(
@@ -210,19 +209,20 @@ def _shuffled(
     splits: int | None,
     step: float | None,
 ) -> Tensor:
-    values = _stepped(saliency, step)
-    points, count = _gather(values, fixations)
+    saliency = _stepped(saliency, step)
+    points, count = _gather(saliency, fixations)
     if splits is not None:
         draws = _Draws(generator)
-        rows = zip(values, others, count.tolist(), strict=True)
+        rows = zip(_flat(saliency), others.flatten(1), count.tolist(), strict=True)
         picked = [draws.parts_of(row[other], n, splits) for row, other, n in rows]
         return _area_against(picked, points, count)
-    negatives, other_count = _gather(values, others)
-    if negatives.shape[1] * _DENSE > values.shape[1]:
-        ranks = _ranks(values, points, counted=others)
+    negatives, other_count = _gather(saliency, others)
+    if negatives.shape[1] * _DENSE > saliency.pixels:
+        below, equal = _ranks(saliency, points, counted=others)
     else:
-        ranks = _ranks_among_few(negatives, points)
-    return _wins(*ranks, count) / (count * other_count)
+        below = torch.searchsorted(negatives, points)
+        equal = torch.searchsorted(negatives, points, right=True) - below
+    return _wins(below, equal, count) / (count * other_count)
 
 
 def _area_against(negatives: list[Tensor], points: Tensor, count: Tensor) -> Tensor:
@@ -253,26 +253,24 @@ class _Draws:
         return torch.cat([values[order[:count].to(values.device)] for order in orders])
 
 
-def _comparable(saliency: Rows) -> Tensor:
-    """Floats in the order of the map's values."""
-    values = saliency.values.detach()
-    if values.is_floating_point():
-        return values
-    return values.float() if values.dtype in (torch.uint8, torch.int8, torch.int16) else values.double()
-
-
-def _stepped(saliency: Rows, step: float | None) -> Tensor:
-    """The values, or their levels at multiples of ``step`` of the map scaled to 0..1."""
+def _stepped(saliency: Rows, step: float | None) -> Rows:
+    """The maps, or their levels at multiples of ``step`` of the map scaled to 0..1."""
     if step is None:
-        return _comparable(saliency)
+        return saliency
     shifted = from_zero(saliency).detach()
-    return torch.floor(shifted / shifted.amax(-1, keepdim=True) / step).nan_to_num(nan=0.0)
+    levels = torch.floor(shifted / shifted.amax((1, 2), keepdim=True) / step).nan_to_num(nan=0.0)
+    return Rows(saliency.name, levels, total(levels))
 
 
-def _gather(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def _flat(saliency: Rows) -> Tensor:
+    """Values in shape (n, pixels)."""
+    return saliency.values.detach().flatten(1)
+
+
+def _gather(saliency: Rows, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Values where ``mask`` is true, sorted, (n, most of a row) padded with infinity; and how many, (n,)."""
-    rows, columns = nonzero(mask)
-    padded, count = _pad(values[rows, columns], rows, len(values))
+    rows, pixels = nonzero(mask)
+    padded, count = _pad(_flat(saliency)[rows, pixels], rows, len(mask))
     return padded.sort(-1).values, count
 
 
@@ -299,17 +297,18 @@ def _with_ends(rate: Tensor) -> Tensor:
     return torch.nn.functional.pad(torch.nn.functional.pad(rate, (1, 0), value=1.0), (0, 1), value=0.0)
 
 
-def _ranks(values: Tensor, points: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def _ranks(saliency: Rows, points: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """How many pixels are below, and how many equal to, each point; both (n, points), exactly.
 
-    Values (n, pixels) are counted in bins, which is far quicker than sorting them. Only for pixels that share
-    a bin with a point does the exact value matter. ``counted`` restricts the count to some of the pixels.
+    Pixels are counted in bins, which is far quicker than sorting them. Only for those that share a bin with a
+    point does the exact value matter. ``counted`` (n, H, W) restricts the count to some of the pixels.
     """
+    values = _flat(saliency)
     rows, pixels = values.shape
     bins = min(_MOST_BINS, pixels)
-    low, high = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)
+    low, high = (extreme.detach().reshape(rows, 1).to(values.dtype) for extreme in saliency.extremes)
     if not torch.isfinite(high - low).all():  # of float32: values near both ends of the type's range
-        return _ranks(values.double(), points.double(), counted)
+        values, points, low, high = (each.double() for each in (values, points, low, high))
     scale = (1 / (high - low)).clamp(max=torch.finfo(values.dtype).max)
 
     def bin_of(some: Tensor) -> Tensor:
@@ -321,7 +320,7 @@ def _ranks(values: Tensor, points: Tensor, counted: Tensor | None = None) -> tup
     offset = torch.arange(rows, device=values.device, dtype=torch.int32)[:, None] * (bins + 1)
     place, home = bin_of(values), bin_of(points) + offset
     if counted is not None:
-        place = place.masked_fill_(~counted, bins)  # one bin more, above all points
+        place = place.masked_fill_(~counted.flatten(1), bins)  # one bin more, above all points
     place = place.add_(offset).reshape(-1)
 
     shared = torch.zeros(rows * (bins + 1), dtype=torch.bool, device=values.device)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gasp.metrics.maps import EPS, Argument, Maps, Rows, Scores, dot, evaluate, from_zero, near_zero
+from gasp.metrics.maps import EPS, Argument, Maps, Rows, Scores, dot, evaluate, from_zero, moments, total
 
 
 def similarity(saliency: Maps, density: Maps, *, rescale: bool = True) -> Scores:
@@ -75,31 +76,40 @@ def kl_divergence(saliency: Maps, density: Maps) -> Scores:
 
 
 def _similarity(saliency: Rows, density: Rows) -> Tensor:
-    return _overlap(saliency.values.double(), density.values.double())
+    return _overlap(_scaled(saliency.values, saliency.total), _scaled(density.values, density.total))
 
 
 def _similarity_rescaled(saliency: Rows, density: Rows) -> Tensor:
     # Scaling to sum 1 follows, so that scaling to 0..1 amounts to shifting the minimum to 0.
-    return _overlap(from_zero(saliency), from_zero(density))
+    first, second = (from_zero(each, each.values.dtype) for each in (saliency, density))
+    return _overlap(_scaled(first, total(first)), _scaled(second, total(second)))
+
+
+def _scaled(values: Tensor, sums: Tensor) -> Tensor:
+    """Maps scaled to sum 1; NaN for a map of zeros."""
+    if not ((sums > 1e-30) & (sums < 1e30)).all():  # out of the range of float32, or nearly
+        values = values.double()
+    return values / sums.to(values.dtype)[:, None, None]
 
 
 def _overlap(first: Tensor, second: Tensor) -> Tensor:
-    shares = (each / each.sum(-1, keepdim=True) for each in (first, second))
-    return torch.minimum(*shares).sum(-1).clamp(max=1)
+    return total(torch.minimum(first, second)).clamp(max=1)
 
 
 def _cc(saliency: Rows, density: Rows) -> Tensor:
-    first, second = near_zero(saliency), near_zero(density)
-    covariance, first_variance, second_variance = (
-        dot(one, other) / first.shape[1] - one.mean(-1) * other.mean(-1)
-        for one, other in ((first, second), (first, first), (second, second))
-    )
+    first, first_mean, first_variance = moments(saliency)
+    second, second_mean, second_variance = moments(density)
+    covariance = dot(first, second) / saliency.pixels - first_mean * second_mean
     return (covariance / (first_variance.sqrt() * second_variance.sqrt())).clamp(-1, 1)
 
 
 def _kl_divergence(saliency: Rows, density: Rows) -> Tensor:
-    predicted, truth = (
-        each / each.sum(-1, keepdim=True) for each in (saliency.values.double(), density.values.double())
-    )
+    predicted, truth = (_scaled(each.values, each.total) for each in (saliency, density))
     # With the regulariser the sum can be below 0 by rounding.
-    return (truth * torch.log(EPS + truth / (predicted + EPS))).sum(-1).clamp(min=0)
+    return dot(truth, _log((truth / predicted.add_(EPS)).add_(EPS))).clamp(min=0)
+
+
+def _log(values: Tensor) -> Tensor:
+    if values.device.type == "cpu" and not values.requires_grad:  # NumPy is several times faster here
+        return torch.from_numpy(np.log(values.numpy()))
+    return values.log()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,8 +21,12 @@ Scores: TypeAlias = Any
 
 EPS = 2.2204e-16  # the regulariser of the MIT benchmark's code
 
-_PIXELS_PER_STEP_CPU = 2**19  # as float64 a few megabytes: the working set stays in the processor's cache
+_PIXELS_PER_STEP_CPU = 2**19  # a few megabytes: the working set stays in the processor's cache
 _PIXELS_PER_STEP_GPU = 2**25
+
+_SMALL = (torch.bool, torch.uint8, torch.int8, torch.int16)  # integers that float32 holds exactly
+#: Squares between this and its inverse neither overflow nor lose digits, also when added up.
+_SQUARE_LIMIT = {torch.float32: 1e30, torch.float64: 1e200}
 
 
 class Argument(NamedTuple):
@@ -33,20 +38,51 @@ class Argument(NamedTuple):
     non_negative: bool = False
 
 
-class Rows(NamedTuple):
-    """Checked maps, one per row: ``values`` (n, pixels), and each row's extremes, (n, 1) in float64."""
+class Rows:
+    """Checked maps: ``values`` (n, H, W) in float32 or float64, and ``total``, their sums (n,) in float64.
 
-    values: Tensor
-    low: Tensor
-    high: Tensor
+    Whatever else needs a pass over the pixels is found when it is asked for.
+    """
+
+    def __init__(self, name: str, values: Tensor, total: Tensor) -> None:
+        self.name = name
+        self.values = values
+        self.total = total
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of a map."""
+        return self.values.shape[1] * self.values.shape[2]
+
+    @cached_property
+    def extremes(self) -> tuple[Tensor, Tensor]:
+        """Smallest and largest value, each (n, 1, 1) in float64.
+
+        Raises :class:`~gasp.errors.InputError` when sums or ranges of such values could overflow.
+        """
+        flat = self.values.flatten(1)
+        low, high = (extreme.double()[:, None, None] for extreme in (flat.amin(-1), flat.amax(-1)))
+        smallest, largest = low.min().item(), high.max().item()
+        magnitude = max(abs(smallest), abs(largest))
+        if not math.isfinite(2 * self.pixels * magnitude):
+            problem = "NaN" if math.isnan(smallest + largest) else f"values as large as {magnitude:g}"
+            raise InputError(
+                f"{self.name}: a map holds {problem}; every value must be a finite, usual number"
+            )
+        return low, high
+
+    def expand(self, count: int) -> Rows:
+        """The same map ``count`` times, without a copy."""
+        return Rows(self.name, self.values.expand(count, -1, -1), self.total.expand(count))
 
 
-def evaluate(function: Callable[..., Tensor], *arguments: Argument) -> Scores:
+def evaluate(function: Callable[..., Tensor], *arguments: Argument, at_once: int = 1) -> Scores:
     """Check the arguments, run ``function`` on rows of pixels and shape its answer like the leading axes.
 
-    ``function`` takes :class:`Rows` for each argument, or booleans (n, pixels) for fixations, and returns n
-    scores. Leading axes of the arguments broadcast. A few maps are done at a time, so that the memory for
-    float64 copies stays small. Raises :class:`~gasp.errors.InputError` naming the argument.
+    ``function`` takes :class:`Rows` for each argument, or booleans (n, H, W) for fixations, and returns n
+    scores. Leading axes of the arguments broadcast; a map that serves all others is checked once. A few maps
+    are done at a time, so that they stay in the cache; ``at_once`` times as many for a function that has
+    little to do with each pixel. Raises :class:`~gasp.errors.InputError` naming the argument.
     """
     on_arrays = not any(isinstance(argument.value, Tensor) for argument in arguments)
     maps = [_as_tensor(argument) for argument in arguments]
@@ -54,15 +90,19 @@ def evaluate(function: Callable[..., Tensor], *arguments: Argument) -> Scores:
     _check_sizes(arguments, maps)
     leading = _leading_shape(arguments, maps)
     rows = [_as_rows(each, leading) for each in maps]
+    shared = [_checked(a, each) if len(each) == 1 else None for a, each in zip(arguments, rows, strict=True)]
 
     count, pixels = math.prod(leading), maps[0].shape[-2] * maps[0].shape[-1]
     budget = _PIXELS_PER_STEP_CPU if maps[0].device.type == "cpu" else _PIXELS_PER_STEP_GPU
-    step = max(1, budget // pixels)
+    step = max(1, at_once * budget // pixels)
     scores = [torch.empty(0, dtype=torch.float64, device=maps[0].device)]
     for start in range(0, count, step):
-        part = [each[start : start + step] for each in rows]
-        checked = [_checked(argument, each) for argument, each in zip(arguments, part, strict=True)]
-        scores.append(function(*checked))
+        size = min(step, count - start)
+        part = [
+            _checked(argument, each[start : start + size]) if one is None else _repeat(one, size)
+            for argument, each, one in zip(arguments, rows, shared, strict=True)
+        ]
+        scores.append(function(*part))
     result = torch.cat(scores).reshape(leading)
     if not on_arrays:
         return result
@@ -92,12 +132,13 @@ def resize(saliency: Maps, height: int, width: int) -> Maps:
 
 
 def nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of the true entries of a (n, pixels) mask, row by row."""
+    """Rows and pixels of the true entries of a (n, H, W) or (n, pixels) mask, row by row."""
     if mask.device.type == "cpu":  # NumPy is several times faster here when few entries are true
         flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
     else:
         flat = mask.reshape(-1).nonzero().squeeze(1)
-    return flat.div(mask.shape[1], rounding_mode="floor"), flat % mask.shape[1]
+    pixels = mask.shape[1:].numel()
+    return flat.div(pixels, rounding_mode="floor"), flat % pixels
 
 
 def mean_by_row(values: Tensor, rows: Tensor, height: int) -> Tensor:
@@ -106,29 +147,48 @@ def mean_by_row(values: Tensor, rows: Tensor, height: int) -> Tensor:
     return sums / torch.bincount(rows, minlength=height)
 
 
-def from_zero(rows: Rows) -> Tensor:
-    """Rows in float64, shifted so that the smallest value is 0; NaN for a constant row.
+def total(values: Tensor) -> Tensor:
+    """Sums (n,) in float64 of maps (n, H, W).
 
-    For metrics that depend neither on scale nor on offset. With any other offset, squares and sums could lose
-    all digits; with this one they lose about log10(pixels) of float64's 16. Rows of extreme range are scaled
-    to 0..1, because their squares would leave the range of float64.
+    Lines of pixels are summed in their own type, a few hundred values with an error of some 1e-7; the errors
+    of the lines cancel in the sum of lines.
     """
-    shifted, extent = rows.values.to(torch.float64, copy=True).sub_(rows.low), rows.high - rows.low
-    usual = (extent > 1e-100) & (extent < 1e100)
-    return shifted if usual.all() else shifted / torch.where(usual, extent.new_ones(()), extent)
-
-
-def near_zero(rows: Rows) -> Tensor:
-    """As :func:`from_zero`, but left where they are if that is near enough to 0 for the same precision."""
-    extent = rows.high - rows.low
-    if ((extent > 1e-100) & (extent < 1e100) & (rows.low.abs() <= extent)).all():
-        return rows.values.double()
-    return from_zero(rows)
+    return values.sum(-1).sum(-1, dtype=torch.float64)
 
 
 def dot(first: Tensor, second: Tensor) -> Tensor:
-    """Sum of products along each row, (n,)."""
-    return (first[:, None] @ second[:, :, None]).reshape(len(first))
+    """Sums (n,) in float64 of the products of maps (n, H, W)."""
+    return total(first * second)
+
+
+def from_zero(rows: Rows, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Maps (n, H, W) shifted so that the smallest value is 0; zero everywhere for a constant map.
+
+    For metrics that depend neither on scale nor on offset. With any other offset, squares and sums could lose
+    all digits; with this one they lose about log10(pixels) of float64's 16. Maps of extreme range are scaled
+    to 0..1, in float64, because their squares would leave the range of the type.
+    """
+    low, high = rows.extremes
+    extent = high - low
+    limit = _SQUARE_LIMIT[dtype] ** 0.5
+    if ((extent > 1 / limit) & (extent < limit)).all():
+        return rows.values.to(dtype) - low.to(dtype)
+    return (rows.values.double() - low) / torch.where(extent > 0, extent, 1.0)
+
+
+def moments(rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+    """Maps (n, H, W) without a large offset, and their means and variances, (n,) in float64.
+
+    The variance is the mean square less the square of the mean. Where that would cost digits, or the squares
+    leave the range of the type, the maps are shifted and scaled as by :func:`from_zero`.
+    """
+    values = rows.values
+    mean, square = rows.total / rows.pixels, dot(values, values) / rows.pixels
+    limit = _SQUARE_LIMIT[values.dtype]
+    if not ((square - mean**2 > square / 20) & (square > 1 / limit) & (square < limit)).all():
+        values = from_zero(rows)
+        mean, square = total(values) / rows.pixels, dot(values, values) / rows.pixels
+    return values, mean, square - mean**2
 
 
 def _as_tensor(argument: Argument) -> Tensor:
@@ -171,29 +231,30 @@ def _leading_shape(arguments: tuple[Argument, ...], maps: list[Tensor]) -> tuple
 
 
 def _as_rows(maps: Tensor, leading: tuple[int, ...]) -> Tensor:
-    """Shape (number of maps, pixels), without a copy when all share one map."""
-    count, pixels = math.prod(leading), maps.shape[-2] * maps.shape[-1]
+    """Shape (number of maps, H, W), or (1, H, W) when all share one map."""
+    size = maps.shape[-2:]
     if maps.shape[:-2].numel() == 1:
-        return maps.reshape(1, pixels).expand(count, pixels)
-    return maps.expand(*leading, *maps.shape[-2:]).reshape(count, pixels)
+        return maps.reshape(1, *size)
+    return maps.expand(*leading, *size).reshape(math.prod(leading), *size)
 
 
 def _checked(argument: Argument, values: Tensor) -> Rows | Tensor:
-    """Rows of finite numbers, or booleans (n, pixels) for fixations."""
-    if argument.is_fixations and values.dtype == torch.bool:
-        return values
-    if values.dtype == torch.bool or values.dtype in (torch.float16, torch.bfloat16):
+    """Finite numbers, or booleans for fixations; both (n, H, W)."""
+    if argument.is_fixations and values.dtype in (torch.bool, torch.uint8):
+        return values if values.dtype == torch.bool else values > 0
+    if not values.is_floating_point() and values.dtype not in _SMALL:
+        values = values.double()
+    elif values.dtype != torch.float64:
         values = values.float()
-    low, high = (extreme.double() for extreme in (values.amin(-1, True), values.amax(-1, True)))
-    smallest, largest = low.min().item(), high.max().item()
-    magnitude = max(abs(smallest), abs(largest))
-    # Twice the sum has to be finite too: then so are sums, ranges and means, and no metric can overflow.
-    if not math.isfinite(2 * values.shape[1] * magnitude):
-        problem = "NaN" if math.isnan(smallest + largest) else f"values as large as {magnitude:g}"
-        raise InputError(
-            f"{argument.name}: a map holds {problem}; every value must be a finite, usual number"
-        )
-    if smallest < 0 and (argument.is_fixations or argument.non_negative):
+    rows = Rows(argument.name, values, total(values))
+    if not rows.total.isfinite().all():
+        _ = rows.extremes  # raises, unless only the sum in float32 overflowed
+        rows = Rows(argument.name, values.double(), total(values.double()))
+    if (argument.is_fixations or argument.non_negative) and (smallest := values.min().item()) < 0:
         what = "a fixation map" if argument.is_fixations else "a density"
         raise InputError(f"{argument.name}: {what} cannot be negative, but a value is {smallest:g}")
-    return values > 0 if argument.is_fixations else Rows(values, low, high)
+    return values > 0 if argument.is_fixations else rows
+
+
+def _repeat(one: Rows | Tensor, count: int) -> Rows | Tensor:
+    return one.expand(count) if isinstance(one, Rows) else one.expand(count, -1, -1)

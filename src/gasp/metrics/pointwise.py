@@ -11,12 +11,12 @@ from gasp.metrics.maps import (
     Maps,
     Rows,
     Scores,
-    dot,
     evaluate,
     from_zero,
     mean_by_row,
-    near_zero,
+    moments,
     nonzero,
+    total,
 )
 
 
@@ -68,18 +68,20 @@ def information_gain(saliency: Maps, fixations: Maps, baseline: Maps) -> Scores:
 
 
 def _nss(saliency: Rows, fixations: Tensor) -> Tensor:
-    values = near_zero(saliency)
-    rows, columns = nonzero(fixations)
-    mean = values.mean(-1)
-    deviation = (dot(values, values) / values.shape[1] - mean**2).sqrt()
-    return (mean_by_row(values[rows, columns], rows, len(values)) - mean) / deviation
+    values, mean, variance = moments(saliency)
+    rows, pixels = nonzero(fixations)
+    fixated = values.flatten(1)[rows, pixels].double()
+    return (mean_by_row(fixated, rows, len(values)) - mean) / variance.sqrt()
 
 
 def _information_gain(saliency: Rows, fixations: Tensor, baseline: Rows) -> Tensor:
-    rows, columns = nonzero(fixations)
+    rows, pixels = nonzero(fixations)
     # Scaling to sum 1 follows, so that scaling the prediction to 0..1 amounts to shifting its minimum to 0.
-    maps = from_zero(saliency), baseline.values.double()
-    predicted, expected = (values[rows, columns] / values.sum(-1)[rows] for values in maps)
+    shifted = from_zero(saliency, saliency.values.dtype)
+    predicted, expected = (
+        values.flatten(1)[rows, pixels].double() / sums[rows]
+        for values, sums in ((shifted, total(shifted)), (baseline.values, baseline.total))
+    )
     # The smallest value is 0 whatever the map: its gradient is 0, not the difference of two huge numbers.
     predicted = predicted.masked_fill(predicted == 0, 0)
     return mean_by_row(torch.log2(EPS + predicted) - torch.log2(EPS + expected), rows, len(fixations))
