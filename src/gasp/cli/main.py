@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from gasp import __version__
@@ -15,8 +15,11 @@ from gasp.errors import GaspError
 COMMANDS = {
     "predict": "predict where people look in videos and pictures",
     "demo": "predict a short clip that ships with the package",
+    "presets": "list the pipelines that predict can run, and show what they consist of",
     "models": "list the networks and published checkpoints; export networks",
     "download": "fetch published checkpoints",
+    "generate": "compute the cue maps of a dataset",
+    "pack": "pack maps of a dataset into a store for training, and back",
     "train": "train the networks that ship with the package",
     "doctor": "check this installation",
 }
@@ -33,9 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 0
-    _set_up_logging(options.quiet, options.verbose)
+    return run_command(
+        lambda: int(import_module(f"gasp.cli.{options.command}").run(options)),
+        quiet=options.quiet,
+        verbose=options.verbose,
+    )
+
+
+def run_command(run: Callable[[], int], *, quiet: bool, verbose: bool) -> int:
+    """Runs one command; errors become one block on standard error and an exit status."""
+    _set_up_logging(quiet, verbose)
     try:
-        return int(import_module(f"gasp.cli.{options.command}").run(options))
+        return run()
     except GaspError as error:
         _say_error(str(error))
         return error.exit_status

@@ -1,0 +1,144 @@
+"""``gasp generate``: the cue maps and targets of a dataset."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gasp.config.settings import PredictSettings
+    from gasp.datasets.video_set import VideoSet
+    from gasp.generation.run import GenerateSummary
+
+EPILOG = """\
+DATASET is coutrot1, coutrot2, diem, findwho or summeetmd (looked for where the 2021 layout has them), or, with
+--folder, any name for videos of your own with fixations.csv. Writes
+OUTPUT/Grouped_frames/<dataset>/<video>/<frame>/<name>_1.jpg. An interrupted run goes on where it stopped; a second
+run does nothing.
+
+examples:
+  gasp generate diem --split train_ave --split validation_ave --split test_ave
+  gasp generate talks --folder recordings -o processed --size 240x120 --jobs 4
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.epilog = EPILOG
+    parser.add_argument("dataset", metavar="DATASET", help="name of the dataset")
+    parser.add_argument("--folder", type=Path, help="where its videos and gaze are")
+    parser.add_argument("-o", "--output", type=Path, default=Path("datasets/processed"), help="(%(default)s)")
+    parser.add_argument("--split", action="append", metavar="NAME", help="only the videos of this list")
+    parser.add_argument(
+        "--scene-type", metavar="TYPE", default="Social", help="of a list (%(default)s); or all"
+    )
+    parser.add_argument("--videos", nargs="+", metavar="ID", help="only these videos")
+    parser.add_argument("--size", metavar="WxH", default="500x500", help="of the pictures (%(default)s)")
+    parser.add_argument("--no-targets", action="store_true", help="no density and fixation maps")
+    parser.add_argument("--prediction", action="store_true", help="also the fused map")
+    parser.add_argument(
+        "--pipeline", metavar="NAME", help="whose cues: a pipeline of `gasp presets`, or a file"
+    )
+    parser.add_argument("--cues", metavar="A,B,...", help="which maps (all of the pipeline)")
+    parser.add_argument("--faces", metavar="DETECTOR", help="glance (default), yunet, s3fd, or none")
+    parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="videos at a time (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew even where frames are there")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generates; exit status 1 when a video failed."""
+    from gasp.cli.pack import read_size
+    from gasp.config.settings import PredictSettings
+    from gasp.datasets.sets import open_set
+    from gasp.generation.options import GenerateOptions
+
+    given = {
+        name: getattr(args, name)
+        for name in ("pipeline", "cues", "faces", "device")
+        if getattr(args, name) is not None
+    }
+    settings = PredictSettings.read(given)
+    options = GenerateOptions(
+        size=read_size(args.size, "--size"), targets=not args.no_targets, prediction=args.prediction
+    )
+    videos = open_set(args.dataset, args.folder)
+    return generate_and_say(
+        videos, _names(videos, args), args.output, settings, options,
+        jobs=args.jobs, overwrite=args.overwrite, quiet=args.quiet, as_json=args.json,
+    )  # fmt: skip
+
+
+def generate_and_say(
+    videos: VideoSet, names: list[str], root: Path, settings: PredictSettings, options: object,
+    *, jobs: int = 1, overwrite: bool = False, quiet: bool = False, as_json: bool = False,
+) -> int:  # fmt: skip
+    """Generates with a progress bar and says what was done."""
+    from gasp.cli.progress import frame_progress
+    from gasp.generation.options import GenerateOptions
+    from gasp.generation.run import generate
+
+    assert isinstance(options, GenerateOptions)
+    with frame_progress(quiet) as report:
+        summary = generate(
+            videos, names, root, settings, options, jobs=jobs, overwrite=overwrite, report=report
+        )
+    if as_json:
+        print(json.dumps(_plain(summary, videos), indent=2))
+    elif not quiet:
+        new = [video for video in summary.done if not video.unchanged]
+        print(
+            f"{root}/Grouped_frames/{videos.name}: {len(new)} videos generated ({sum(v.frames for v in new)} frames), "
+            f"{len(summary.done) - len(new)} were there, {len(summary.failed)} failed"
+            + "".join(f"; {count} {what}" for what, count in videos.skipped.items())
+        )
+    return 1 if summary.failed else 0
+
+
+def _plain(summary: GenerateSummary, videos: VideoSet) -> dict[str, object]:
+    done = [
+        {"video": v.video, "frames": v.frames, "unchanged": v.unchanged, "events": v.events}
+        for v in summary.done
+    ]
+    return {"videos": done, "failed": summary.failed, "skipped": videos.skipped}
+
+
+def _names(videos: VideoSet, args: argparse.Namespace) -> list[str]:
+    names = videos.ids
+    if args.split:
+        scene_type = None if args.scene_type == "all" else args.scene_type
+        names = split_videos(videos, args.split, scene_type)
+    for video in args.videos or ():
+        videos.video(video)  # says which are known
+    return [name for name in names if not args.videos or name in args.videos]
+
+
+def split_videos(videos: VideoSet, splits: Iterable[str], scene_type: str | None = "Social") -> list[str]:
+    """Ids of the set's videos in these lists, checked: an unknown one is named, and one at another rate."""
+    import logging
+
+    from gasp.datasets.split import read_split
+    from gasp.errors import UsageError
+
+    names: dict[str, None] = {}
+    for name in splits:
+        split = read_split(name).only(scene_type, [videos.name])
+        split.check(videos.name, videos.ids)
+        names |= dict.fromkeys(row.video_id for row in split.rows)
+        for row in split.rows:
+            fps = videos.video(row.video_id).fps
+            if abs(fps - row.fps) > 0.01 * row.fps:
+                logging.getLogger(__name__).warning(
+                    "%s: %s is at %.3f frames per second, the list says %g",
+                    split.name,
+                    row.video_id,
+                    fps,
+                    row.fps,
+                )
+    if not names:
+        raise UsageError(f"the lists name no video of {videos.name} with scene type {scene_type or 'any'}")
+    return list(names)
