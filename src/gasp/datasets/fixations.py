@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from gasp.errors import InputError
 
+_LEAST_EXPONENT = -300.0  # e^-300 is 1e-130, whose square is still a normal number
+
 
 @dataclass(frozen=True, eq=False)
 class Fixations:
@@ -183,4 +185,6 @@ def density_of_points(fixations: Fixations, height: int, width: int, sigma: floa
 def _gaussian(size: int, centres: NDArray[Any], sigma: float) -> NDArray[np.float64]:
     """Gaussians along one axis, shape (size, len(centres))."""
     distance = np.arange(size)[:, None] - centres
-    return np.exp(-0.5 * (distance / sigma) ** 2)
+    # Numbers near the end of the range make products a hundred times slower, and are nothing beside the rest.
+    exponent = -0.5 * (distance / sigma) ** 2
+    return np.where(exponent < _LEAST_EXPONENT, 0.0, np.exp(exponent))

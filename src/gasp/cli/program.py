@@ -1,0 +1,30 @@
+"""What the four commands of 2021 share: options, messages and exit status as those of ``gasp``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from gasp import __version__
+
+
+def run_program(
+    name: str,
+    description: str,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], int],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Parses the command line and runs; 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    from gasp.cli.main import run_command
+
+    parser = argparse.ArgumentParser(
+        prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"{name} (gasp {__version__})")
+    add_arguments(parser)
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
+    options = parser.parse_args(arguments)
+    return run_command(lambda: run(options), quiet=options.quiet, verbose=options.verbose)
