@@ -29,6 +29,7 @@ examples:
   gasp predict talk.mp4 -o results
   gasp predict *.mp4 -o results --grid --maps png
   gasp predict frames/ -o results --every 5 --no-sound
+  gasp predict talk.mp4 -o results --pipeline gasp
 """
 
 
@@ -49,10 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     results.add_argument("--map-size", metavar="WxH", help="size of the maps (default: the network's)")
     results.add_argument("--no-overlay", action="store_true", help="leave out overlay.mp4, which saves time")
     results.add_argument("--no-report", action="store_true", help="leave out report.html")
+    results.add_argument(
+        "--sink", action="append", default=[], metavar="NAME", help="also a sink of another installed package"
+    )
     results.add_argument("--overwrite", action="store_true", help="begin anew even where results are there")
     looking = parser.add_argument_group("prediction")
-    looking.add_argument("--cues", metavar="A,B,...", help="captured, glance, faces, speaking, motion (all)")
-    looking.add_argument("--faces", metavar="DETECTOR", help="glance (default), yunet, s3fd, or none")
+    looking.add_argument(
+        "--pipeline",
+        metavar="NAME|FILE",
+        help="a preset (see gasp presets), or a YAML or JSON file (default)",
+    )
+    looking.add_argument("--cues", metavar="A,B,...", help="only these cues of the pipeline (all)")
+    looking.add_argument(
+        "--faces", metavar="DETECTOR", help="glance, yunet, s3fd, or none (what the pipeline says)"
+    )
     looking.add_argument("--no-sound", action="store_true", help="do not use the sound")
     looking.add_argument("--every", type=int, metavar="N", help="predict every N-th frame (1)")
     looking.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
@@ -74,11 +85,14 @@ def run(options: argparse.Namespace) -> int:
 def read_options(options: argparse.Namespace) -> tuple[PredictSettings, Outputs]:
     """Settings and wanted results from the command line. Raises :class:`gasp.errors.UsageError`."""
     from gasp.config.settings import PredictSettings
+    from gasp.errors import UsageError
     from gasp.results.outputs import Outputs
+    from gasp.results.plugins import check_sinks
 
+    check_sinks(options.sink)
     given = {
         name: getattr(options, name)
-        for name in ("cues", "faces", "every", "device", "batch", "threads", "seed")
+        for name in ("pipeline", "cues", "faces", "every", "device", "batch", "threads", "seed")
         if getattr(options, name) is not None
     }
     settings = PredictSettings.read({**given, "sound": not options.no_sound})
@@ -88,7 +102,10 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, Outputs]
         maps=options.maps,
         map_size=_read_size(options.map_size),
         report=not options.no_report,
+        sinks=tuple(dict.fromkeys(options.sink)),
     )
+    if outputs.map_size and not outputs.maps:
+        raise UsageError("--map-size is the size of the maps of --maps; add --maps png, npy or zarr")
     return settings, outputs
 
 
@@ -100,8 +117,8 @@ def predict_inputs(
     from gasp.errors import GaspError, InputError, OutputError
     from gasp.pipeline.pipeline import Networks
 
-    _check_output(out)
     networks = Networks.load(settings)
+    _check_output(out)
     done: list[dict[str, Any]] = []
     with _stop_politely():
         for path, name in zip(inputs, _folder_names(inputs), strict=True):

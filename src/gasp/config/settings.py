@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from gasp.config.pipelines import FacesConfig, PipelineConfig, check_detector
+from gasp.config.presets import preset, read_pipeline
+from gasp.config.problems import explain
+from gasp.cues.cue import DEFAULT_CUES as DEFAULT_CUES
 from gasp.errors import UsageError
-
-DEFAULT_CUES = ("captured", "glance", "faces", "speaking", "motion")
+from gasp.naming import nearest
 
 
 class PredictSettings(BaseModel):
     """How a video is looked at.
 
-    ``cues``: the modalities that are computed; one that the fusion knows and that is left out is a black picture to
-    it. ``faces``: the face detector ("glance", "yunet", "s3fd") or "none". ``sound``: whether sound is used.
-    ``every``: predict every so many frames. ``batch``: frames computed together (results do not depend on
-    it). ``device``: "auto" takes a GPU where there is one. ``seed``: of random number generators, should a part of
-    the pipeline use them. ``threads``: of the CPU, 0 leaves PyTorch's choice.
+    ``pipeline``: what is computed, a :class:`~gasp.config.pipelines.PipelineConfig` or what
+    :func:`~gasp.config.presets.read_pipeline` makes one of. ``cues``: the modalities of it that are computed (all); one
+    that the fusion knows and that is left out is a black picture to it. ``faces``: another face detector than the
+    pipeline's, or "none". ``sound``: whether sound is used. ``every``: predict every so many frames. ``batch``: frames
+    computed together (results do not depend on it). ``device``: "auto" takes a GPU where there is one. ``seed``: of
+    random number generators, should a part of the pipeline use them. ``threads``: of the CPU, 0 leaves PyTorch's
+    choice.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cues: tuple[str, ...] = DEFAULT_CUES
-    faces: Literal["glance", "yunet", "s3fd", "none"] = "glance"
+    pipeline: PipelineConfig = Field(default_factory=lambda: preset("default"))
+    cues: tuple[str, ...] = Field(default_factory=lambda data: data["pipeline"].cue_names)
+    faces: str = Field(default_factory=lambda data: data["pipeline"].faces.detector)
     sound: bool = True
     every: int = Field(default=1, ge=1)
     batch: int = Field(default=8, ge=1, le=256)
     device: str = "auto"
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=0, ge=0, le=1024)
+
+    @field_validator("pipeline", mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> PipelineConfig:
+        return read_pipeline(value)
 
     @field_validator("cues", mode="before")
     @classmethod
@@ -47,13 +57,19 @@ class PredictSettings(BaseModel):
 
     @field_validator("cues")
     @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = info.data["pipeline"].cue_names
         if not value:
-            raise ValueError(f"at least one cue is needed; there are {', '.join(DEFAULT_CUES)}")
+            raise ValueError(f"at least one cue is needed; there are {', '.join(known)}")
         for name in value:
-            if name not in DEFAULT_CUES:
-                raise ValueError(f"unknown cue {name!r}{_nearest(name, DEFAULT_CUES)}")
-        return tuple(name for name in DEFAULT_CUES if name in value)
+            if name not in known:
+                raise ValueError(f"unknown cue {name!r}{nearest(name, known)}")
+        return tuple(name for name in known if name in value)
+
+    @field_validator("faces")
+    @classmethod
+    def _detector(cls, value: str) -> str:
+        return check_detector(value)
 
     @field_validator("device")
     @classmethod
@@ -68,21 +84,10 @@ class PredictSettings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise UsageError("; ".join(_say(problem, cls) for problem in error.errors())) from None
+            raise UsageError(explain(error, cls)) from None
 
-
-def _say(problem: Any, settings: type[BaseModel]) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"there is no setting {name!r}{_nearest(name, tuple(settings.model_fields))}"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "literal_error":
-        message = (
-            f"unknown{_nearest(str(problem['input']), get_args(settings.model_fields[name].annotation))}"
-        )
-    return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _nearest(wrong: str, valid: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(wrong, valid, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(valid)}"
+    @property
+    def face_finding(self) -> FacesConfig:
+        """How faces are found: as the pipeline says, unless another detector was asked for."""
+        faces = self.pipeline.faces
+        return faces if faces.detector == self.faces else FacesConfig(detector=self.faces)

@@ -9,10 +9,16 @@ from gasp.cues.observation import Observation
 
 
 class Captured:
-    """Modality ``captured``: the frame at working size, RGB."""
+    """Modality ``captured``: the frame, RGB, at working size, or ``full`` as it came.
+
+    The published networks take the frame resized once, straight to their size.
+    """
 
     name = "captured"
 
+    def __init__(self, *, full: bool = False) -> None:
+        self.full = full
+
     def step(self, observation: Observation) -> NDArray[np.uint8]:
-        """The small picture, uint8 (h, w, 3)."""
-        return observation.small
+        """The picture, uint8 (h, w, 3)."""
+        return observation.frame.image if self.full else observation.small

@@ -1,8 +1,9 @@
-"""The one interface of all cues, and the table of those that need no download."""
+"""The interfaces of cues, and the tables of those that ship with the package."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from gasp.cues.observation import Observation
 from gasp.errors import UsageError
+from gasp.naming import nearest
 
 
 class Cue(Protocol):
@@ -53,25 +55,62 @@ class WindowedCue(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class CueEntry:
+    """A cue that ships with the package: ``where`` its class lives, its ``statement`` for reports, and, for those that
+    run a published network, the ``weights`` of the catalogue that they take unless told otherwise.
+    """
+
+    where: str
+    statement: str
+    weights: str | None = None
+
+    def load(self) -> Callable[..., Cue | WindowedCue]:
+        """The class; its module is imported only now."""
+        module, cls = self.where.split(":")
+        return cast("Callable[..., Cue | WindowedCue]", getattr(import_module(module), cls))
+
+
 CUES = {
-    "captured": "gasp.cues.captured:Captured",
-    "glance": "gasp.cues.glance:GlanceSaliency",
-    "faces": "gasp.cues.faces:FacePresence",
-    "speaking": "gasp.cues.speaking:Speaking",
-    "motion": "gasp.cues.motion:Motion",
+    "captured": CueEntry("gasp.cues.captured:Captured", "the frame itself"),
+    "glance": CueEntry(
+        "gasp.cues.glance:GlanceSaliency",
+        "where people look in the still picture (network trained on recorded fixations)",
+    ),
+    "faces": CueEntry("gasp.cues.faces:FacePresence", "where faces are, stronger for certain and large ones"),
+    "speaking": CueEntry("gasp.cues.speaking:Speaking", "who speaks: lively mouths while a voice is heard"),
+    "motion": CueEntry("gasp.cues.motion:Motion", "what moves against the camera's own movement"),
 }
-"""Name of the modality -> where the cue lives, in the order in which the default fusion takes them."""
+"""Cues that need no download, by the name of their modality, in the order in which the default fusion takes them."""
+
+PUBLISHED_CUES = {
+    "dave": CueEntry("gasp.cues.dave:Dave", "audiovisual saliency (DAVE)", "dave"),
+    "stavis": CueEntry(
+        "gasp.cues.stavis:Stavis", "audiovisual saliency (STAViS)", "stavis-audiovisual-split1"
+    ),
+    "tased": CueEntry("gasp.cues.tased:Tased", "video saliency (TASED-Net)", "tased"),
+    "unisal": CueEntry("gasp.cues.unisal:Unisal", "image and video saliency (UNISAL)", "unisal"),
+    "vinet": CueEntry("gasp.cues.vinet:Vinet", "video saliency (ViNet)", "vinet"),
+    "avinet": CueEntry("gasp.cues.vinet:Avinet", "audiovisual saliency (AViNet)", "avinet"),
+    "gaze360": CueEntry("gasp.cues.gaze360:Gaze360Cue", "where faces look in space (Gaze360)", "gaze360"),
+    "videogaze": CueEntry(
+        "gasp.cues.videogaze:VideoGazeCue", "what faces look at (Following Gaze in Video)", "videogaze"
+    ),
+    "esr9": CueEntry("gasp.cues.esr9:ESR9Cue", "what is expressive in faces (ESR-9)", "esr9"),
+}
+"""Cues that run a published network, which is made and filled for them; they also take a ``mode``."""
+
+DEFAULT_CUES = tuple(CUES)
 
 
 def create_cues(names: Sequence[str]) -> list[Cue]:
-    """New cues, in the given order. Raises :class:`gasp.errors.UsageError` for an unknown or repeated name."""
+    """New cues of those that need no download, in the given order.
+
+    Raises :class:`gasp.errors.UsageError` for an unknown or repeated name.
+    """
     for name in names:
         if name not in CUES:
-            raise UsageError(f"unknown cue {name!r}; there are {', '.join(CUES)}")
+            raise UsageError(f"unknown cue {name!r}{nearest(name, CUES)}")
         if list(names).count(name) > 1:
             raise UsageError(f"the cue {name!r} is named more than once")
-    cues = []
-    for name in names:
-        module, cls = CUES[name].split(":")
-        cues.append(cast(Cue, getattr(import_module(module), cls)()))
-    return cues
+    return [cast(Cue, CUES[name].load()()) for name in names]

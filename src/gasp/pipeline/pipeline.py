@@ -2,69 +2,44 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gasp.config.pipelines import CueConfig
+from gasp.config.plugins import create_plugin
 from gasp.config.settings import PredictSettings
-from gasp.cues.cue import Cue, create_cues
+from gasp.cues.cue import CUES, PUBLISHED_CUES, Cue, WindowedCue
 from gasp.cues.observation import Observation
-from gasp.errors import GaspError, UsageError
-from gasp.faces.detector import FaceDetector, create_detector
-from gasp.faces.face import Detection
-from gasp.faces.glance import GlanceReader, Glimpse
+from gasp.errors import GaspError
+from gasp.faces.detector import DETECTORS, FaceDetector, create_detector
+from gasp.faces.face import Detection, Face
+from gasp.faces.glance import Glimpse, shrink
 from gasp.faces.tracker import FaceTracker
-from gasp.fusion.gasp import Fused, FusionNetwork, GaspFusion
-from gasp.fusion.packaged import load_fusion
+from gasp.fusion.gasp import Fused, GaspFusion
+from gasp.networks.glance import STRIDE
+from gasp.pipeline.cue_runner import CueRunner, Events, Map, black
+from gasp.pipeline.networks import Networks as Networks
+from gasp.pipeline.networks import choose_device as choose_device
 from gasp.pipeline.prediction import Focus, Prediction
 from gasp.video.cuts import CutDetector
 from gasp.video.frames import Frame
 
-log = logging.getLogger(__name__)
-
 SOUND_RATE = 16000
-
-
-@dataclass(frozen=True, slots=True)
-class Networks:
-    """The networks of a pipeline, loaded once and shared by runs."""
-
-    reader: GlanceReader
-    fusion: FusionNetwork
-    device: torch.device
-
-    @classmethod
-    def load(cls, settings: PredictSettings) -> Networks:
-        """The packaged networks, on the device that the settings ask for."""
-        device = choose_device(settings.device)
-        return cls(GlanceReader(device=device), load_fusion(), device)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is a GPU where one can be used. Raises :class:`UsageError` otherwise."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    device = torch.device(name)
-    if (device.index or 0) >= count.get(device.type, 0):
-        raise UsageError(f"device = {name!r} cannot be used on this machine; run with --device cpu or auto")
-    return device
+"""Samples per second of the sound that cues are given, unless one of them states a higher ``sound_rate``."""
 
 
 class Pipeline:
     """Predicts one video, frame after frame, in memory that does not grow.
 
-    ``latency`` is the number of frames by which predictions lag behind frames; the default cues only look back,
-    so it is 0. ``events`` counts what went wrong without stopping the run, by description. ``cues``: cues of your
-    own, in place of those that the settings name.
+    ``latency`` is the number of frames by which predictions may lag behind frames: the furthest that a cue looks
+    ahead, 0 for the default cues. Every frame gets every cue's map for that very frame; :meth:`finish` gives those of
+    the frames that still wait at the end. ``events`` counts what went wrong without stopping the run, by description.
+    ``cues``: cues of your own, in place of those that the settings name.
     """
-
-    latency = 0
 
     def __init__(
         self,
@@ -72,101 +47,158 @@ class Pipeline:
         networks: Networks | None = None,
         *,
         step: float = 0.04,
-        cues: Sequence[Cue] | None = None,
+        cues: Sequence[Cue | WindowedCue] | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.networks = networks or Networks.load(settings)
-        self.events: Counter[str] = Counter()
+        self.events = Events()
         self._nominal_step = step
         self._detector = self._other_detector()
         self._tracker = FaceTracker()
         self._cuts = CutDetector()
-        self._cues = create_cues(settings.cues) if cues is None else list(cues)
-        self._fusion = GaspFusion(self.networks.fusion, self.networks.device)
+        self._runners = (
+            self._make_runners() if cues is None else [CueRunner(cue, self.events) for cue in cues]
+        )
+        self._reads = self._needs_reading(own_cues=cues is not None)
+        published = settings.pipeline.alignment == "published"
+        self._fusion = GaspFusion(
+            self.networks.fusion,
+            self.networks.device,
+            windows="newest repeated" if published else "first repeated",
+        )
+        self._waiting: deque[Observation] = deque()
         self._time: float | None = None
+        self.latency = max((runner.future for runner in self._runners), default=0)
+        rates = [getattr(runner.cue, "sound_rate", SOUND_RATE) for runner in self._runners]
+        self.sound_rate = max([SOUND_RATE, *rates])
 
     def step(self, frames: Sequence[Frame], sounds: Sequence[NDArray[np.float32] | None]) -> list[Prediction]:
-        """Predictions for the next frames, computed together; results do not depend on the grouping.
+        """Predictions of the frames that are complete with these next frames, computed together, in order.
 
-        ``sounds``: for each frame the mono samples at 16 kHz from its time to the next frame's, or None.
+        ``sounds``: for each frame the mono samples at ``sound_rate`` from its time to the next frame's, or None.
+        Results do not depend on how frames are grouped into calls.
         """
         images = [frame.image for frame in frames]
-        glimpses = self.networks.reader.read(images)
+        glimpses = self._look(images)
         found = self._detect(images, glimpses)
         observations = [self._observe(*stage) for stage in zip(frames, sounds, glimpses, found, strict=True)]
-        drawn = [self._draw(observation) for observation in observations]
+        self._waiting.extend(observations)
+        for runner in self._runners:
+            runner.push(observations)
+        return self._predict_complete()
+
+    def finish(self) -> list[Prediction]:
+        """Predictions of the frames that still wait at the end of the video."""
+        for runner in self._runners:
+            runner.finish()
+        return self._predict_complete()
+
+    def _make_runners(self) -> list[CueRunner]:
+        runners = []
+        for cue in self.settings.pipeline.cues:
+            if cue.name in self.settings.cues:
+                make = self._maker(cue)
+                runners.append(CueRunner(make(), self.events, make))
+        return runners
+
+    def _maker(self, cue: CueConfig) -> Callable[[], Cue | WindowedCue]:
+        if cue.name in PUBLISHED_CUES:
+            network, device = self.networks.cues[cue.name], str(self.networks.device)
+            load = PUBLISHED_CUES[cue.name].load
+            return lambda: load()(network, device=device, mode=cue.mode, **cue.options)
+        if cue.name in CUES:
+            return lambda: CUES[cue.name].load()(**cue.options)
+        return lambda: create_plugin("gasp.cues", cue.name, **cue.options)
+
+    def _needs_reading(self, *, own_cues: bool) -> bool:
+        """Whether anybody uses what the packaged network sees: the published cues do not."""
+        without = {"captured", *PUBLISHED_CUES}
+        return own_cues or self.settings.faces == "glance" or not set(self.settings.cues) <= without
+
+    def _other_detector(self) -> FaceDetector | None:
+        faces = self.settings.face_finding
+        if faces.detector in ("glance", "none"):
+            return None
+        if faces.detector not in DETECTORS:
+            detector: FaceDetector = create_plugin("gasp.faces", faces.detector, **faces.options)
+            return detector
+        where = {"device": str(self.networks.device)} if faces.detector == "s3fd" else {}
+        return create_detector(faces.detector, **where, **faces.options)
+
+    def _look(self, images: list[NDArray[np.uint8]]) -> list[Glimpse | None]:
+        return list(self.networks.reader.read(images)) if self._reads else [None] * len(images)
+
+    def _detect(
+        self, images: list[NDArray[np.uint8]], glimpses: Sequence[Glimpse | None]
+    ) -> list[list[Detection]]:
+        if self.settings.faces == "none":
+            return [[] for _ in images]
+        if self._detector is None:
+            return [[] if glimpse is None else glimpse.faces for glimpse in glimpses]
+        try:
+            return self._detector.detect(images)
+        except GaspError:
+            raise
+        except Exception as error:
+            self.events.note(f"face detector {self.settings.faces} failed", error, len(images))
+            return [[] for _ in images]
+
+    def _observe(
+        self,
+        frame: Frame,
+        sound: NDArray[np.float32] | None,
+        glimpse: Glimpse | None,
+        found: list[Detection],
+    ) -> Observation:
+        step = self._nominal_step if self._time is None else max(1e-3, frame.time - self._time)
+        self._time = frame.time
+        small = shrink(frame.image) if glimpse is None else glimpse.small
+        saliency = None if glimpse is None else glimpse.saliency
+        cut = self._cuts.step(small)
+        if saliency is not None and not np.isfinite(saliency).all():
+            self.events.note("saliency network gave values that are not numbers")
+            saliency = np.zeros_like(saliency)
+        return Observation(
+            frame=frame,
+            small=small,
+            grid=(small.shape[0] // STRIDE, small.shape[1] // STRIDE),
+            faces=self._track(frame, found, cut),
+            log_saliency=saliency,
+            sound=sound,
+            sound_rate=self.sound_rate,
+            cut=cut,
+            step=step,
+        )
+
+    def _track(self, frame: Frame, found: list[Detection], cut: bool) -> list[Face]:
+        if self.settings.face_finding.tracking:
+            return self._tracker.step(frame.image, found, frame.time, cut=cut)
+        return [Face(place, face.box, face.score) for place, face in enumerate(found, 1)]
+
+    def _predict_complete(self) -> list[Prediction]:
+        """Predictions of the leading frames that every cue has a map for."""
+        count = min((len(runner.ready) for runner in self._runners), default=len(self._waiting))
+        observations = [self._waiting.popleft() for _ in range(count)]
+        drawn = [{runner.name: runner.ready.popleft() for runner in self._runners} for _ in range(count)]
         fused = self._fusion.step(
             [self._in_order(maps, o) for maps, o in zip(drawn, observations, strict=True)],
             [observation.cut for observation in observations],
         )
         return [self._predict(*result) for result in zip(observations, drawn, fused, strict=True)]
 
-    def _other_detector(self) -> FaceDetector | None:
-        name = self.settings.faces
-        return None if name in ("glance", "none") else create_detector(name)
-
-    def _detect(self, images: list[NDArray[np.uint8]], glimpses: list[Glimpse]) -> list[list[Detection]]:
-        if self.settings.faces == "none":
-            return [[] for _ in images]
-        if self._detector is None:
-            return [glimpse.faces for glimpse in glimpses]
-        try:
-            return self._detector.detect(images)
-        except GaspError:
-            raise
-        except Exception as error:
-            self._note(f"face detector {self.settings.faces} failed", error, len(images))
-            return [[] for _ in images]
-
-    def _observe(
-        self, frame: Frame, sound: NDArray[np.float32] | None, glimpse: Glimpse, found: list[Detection]
-    ) -> Observation:
-        step = self._nominal_step if self._time is None else max(1e-3, frame.time - self._time)
-        self._time = frame.time
-        cut = self._cuts.step(glimpse.small)
-        saliency = glimpse.saliency
-        if not np.isfinite(saliency).all():
-            self._note("saliency network gave values that are not numbers", None)
-            saliency = np.zeros_like(saliency)
-        return Observation(
-            frame=frame,
-            small=glimpse.small,
-            grid=(saliency.shape[0], saliency.shape[1]),
-            faces=self._tracker.step(frame.image, found, frame.time, cut=cut),
-            log_saliency=saliency,
-            sound=sound,
-            sound_rate=SOUND_RATE,
-            cut=cut,
-            step=step,
-        )
-
-    def _draw(self, observation: Observation) -> dict[str, NDArray[np.uint8]]:
-        """The map of every cue; a cue that fails costs its own map only."""
-        maps = {}
-        for cue in self._cues:
-            try:
-                maps[cue.name] = _check_map(cue.step(observation))
-            except GaspError:
-                raise
-            except Exception as error:
-                self._note(f"cue {cue.name} failed", error)
-                maps[cue.name] = np.zeros(observation.grid, np.uint8)
-        return maps
-
-    def _in_order(
-        self, maps: dict[str, NDArray[np.uint8]], observation: Observation
-    ) -> list[NDArray[np.uint8]]:
+    def _in_order(self, maps: dict[str, Map], observation: Observation) -> list[Map]:
         """The maps that the fusion takes; a modality that is not computed is a black picture."""
-        black = np.zeros(observation.grid, np.uint8)
-        return [maps.get(name, black) for name in self.networks.fusion.modalities]
+        return [
+            maps[name] if name in maps else black(observation) for name in self.networks.fusion.modalities
+        ]
 
-    def _predict(
-        self, observation: Observation, maps: dict[str, NDArray[np.uint8]], fused: Fused
-    ) -> Prediction:
+    def _predict(self, observation: Observation, maps: dict[str, Map], fused: Fused) -> Prediction:
         saliency = fused.saliency
+        failed = fused.replaced or not np.isfinite(saliency).all()
+        if failed:
+            self.events.note("fusion network gave values that are not numbers")
         if not np.isfinite(saliency).all():
-            self._note("fusion network gave values that are not numbers", None)
             saliency = np.zeros_like(saliency)
         gates = fused.gates
         if gates is not None and not np.isfinite(list(gates.values())).all():
@@ -181,27 +213,8 @@ class Pipeline:
             faces=observation.faces,
             focus=find_focus(saliency, frame.height, frame.width),
             image=frame.image,
+            failed=failed,
         )
-
-    def _note(self, event: str, error: Exception | None, count: int = 1) -> None:
-        """Counts an event and says it the first time."""
-        if event not in self.events:
-            log.warning(
-                "%s%s; counted from now on", event, f" ({type(error).__name__}: {error})" if error else ""
-            )
-        self.events[event] += count
-
-
-def _check_map(drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The map of a cue, if it is one: later stages rely on its form."""
-    if (
-        drawn.dtype != np.uint8
-        or drawn.ndim not in (2, 3)
-        or drawn.shape[2:] not in ((), (3,))
-        or not drawn.size
-    ):
-        raise ValueError(f"its map is {drawn.dtype} {drawn.shape}, not uint8 (h, w) or (h, w, 3)")
-    return drawn
 
 
 def find_focus(saliency: NDArray[np.float32], height: int, width: int) -> Focus:

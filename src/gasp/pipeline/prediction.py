@@ -28,6 +28,8 @@ class Prediction:
     ``gates``: one score in 0..1 per modality, or None where the fusion has no gates.
     ``cues``: the drawn cue maps by modality name, uint8 (h, w) grey or (h, w, 3) RGB, covering the whole picture.
     ``faces``: tracked faces, boxes in source pixels. ``image``: the source frame, RGB uint8 (H, W, 3).
+    ``failed``: the fusion network gave no proper map for this frame; what stands here was made without the frame
+    itself, or is nothing.
     """
 
     index: int
@@ -38,3 +40,4 @@ class Prediction:
     faces: list[Face]
     focus: Focus
     image: NDArray[np.uint8] = field(repr=False)
+    failed: bool = False

@@ -13,7 +13,8 @@ class Outputs:
     """What is written beside the tables and the manifest, which are always there.
 
     ``overlay``, ``grid``: videos. ``maps``: None, "png", "npy" or "zarr"; ``map_size`` their (width, height),
-    None for the network's own. ``report``: the page. Raises :class:`UsageError` for impossible values.
+    None for the network's own. ``report``: the page. ``sinks``: names of sinks of other
+    installed packages that take every prediction, too. Raises :class:`UsageError` for impossible values.
     """
 
     overlay: bool = True
@@ -21,6 +22,7 @@ class Outputs:
     maps: str | None = None
     map_size: tuple[int, int] | None = None
     report: bool = True
+    sinks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.maps is not None:

@@ -8,23 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gasp.config.settings import PredictSettings
+from gasp.cues.cue import CUES, PUBLISHED_CUES
 from gasp.pipeline.pipeline import Networks, Pipeline
 from gasp.pipeline.predict import predict_source, step_of
 from gasp.results.outputs import Outputs
+from gasp.results.plugins import open_sinks
 from gasp.results.sinks import ResultWriter
 from gasp.video import VideoSource
-from gasp.weights import describe, packaged
-
-CUE_STATEMENTS = {
-    "captured": "the frame itself",
-    "glance": "where people look in the still picture (network trained on recorded fixations)",
-    "faces": "where faces are, stronger for certain and large ones",
-    "speaking": "who speaks: lively mouths while a voice is heard",
-    "motion": "what moves against the camera's own movement",
-}
-"""One line per modality for the report."""
-
-WEIGHTS = ("glance", "fusion")
+from gasp.weights import describe
 
 Report = Callable[[int, int | None], None]
 """Called with the frames done and the frames expected in all (None when unknown)."""
@@ -69,15 +60,16 @@ def run_source(
     Raises :class:`gasp.errors.GaspError`; results up to then are kept and named as partial, as they are on
     KeyboardInterrupt.
     """
-    weights = [{"name": weight, **describe(packaged(weight))} for weight in WEIGHTS]
+    weights = [{"name": name, **describe(path)} for name, path in networks.weights.items()]
     writer = ResultWriter(
         out_dir,
         source,
         settings.model_dump(mode="json"),
         outputs=outputs,
         weights=weights,
-        cues={cue: CUE_STATEMENTS[cue] for cue in settings.cues},
+        cues={cue: _statement(cue) for cue in settings.cues},
         overwrite=overwrite,
+        resumable=not outputs.sinks,
         name=name,
     )
     expected = None if source.frame_count is None else -(-source.frame_count // settings.every)
@@ -85,10 +77,18 @@ def run_source(
         if not writer.complete:
             pipeline = Pipeline(settings, networks, step=step_of(source, settings))
             writer.events = pipeline.events
-            for prediction in predict_source(source, pipeline, start_index=writer.start_index):
-                writer.write(prediction)
-                report(writer.frames_done, expected)
+            with open_sinks(outputs.sinks, writer.folder, source) as sinks:
+                for prediction in predict_source(source, pipeline, start_index=writer.start_index):
+                    writer.write(prediction)
+                    for sink in sinks:
+                        sink.write(prediction)
+                    report(writer.frames_done, expected)
     label = str(source.path or source.name)
     return RunSummary(
         label, writer.folder, writer.frames_done, source.skipped, dict(writer.events), writer.complete
     )
+
+
+def _statement(cue: str) -> str:
+    entry = CUES.get(cue) or PUBLISHED_CUES.get(cue)
+    return "a cue of another package" if entry is None else entry.statement

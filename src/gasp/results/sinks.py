@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 WARM_UP = 100
 """Frames that are predicted again before the place where an interrupted run goes on.
 
-Four seconds at 25 frames per second: the fusion's context is 10 frames and the cues' memories last below a
-second.
+Four seconds at 25 frames per second: more than what any window reaches back (32 frames of a cue, 16 of the fusion),
+and the other cues' memories last below a second.
 """
 _SEGMENT_FRAMES = 250
 _SEGMENT_SECONDS = 60.0
@@ -62,8 +62,8 @@ class ResultWriter:
     ``settings``: plain values for the manifest. ``weights``: what :func:`gasp.weights.own.describe` says of
     each file. ``cues``: statement of each cue for the report. ``events`` counts what went wrong without
     stopping the run, by description (assign a pipeline's counter to have it recorded), ``failed`` the frames
-    without a prediction. Raises :class:`OutputError` when something cannot be written or another run writes
-    to the same folder.
+    whose prediction failed. ``resumable``: whether what an interrupted run left is taken up. Raises
+    :class:`OutputError` when something cannot be written or another run writes to the same folder.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class ResultWriter:
         weights: Sequence[Mapping[str, Any]] = (),
         cues: Mapping[str, str] | None = None,
         overwrite: bool = False,
+        resumable: bool = True,
         name: str | None = None,
     ) -> None:
         self.folder = Path(out_dir) / (name or source.name)
@@ -89,6 +90,7 @@ class ResultWriter:
         self.events: Counter[str] = Counter()
         self.failed = 0
         self._overwrite = overwrite
+        self._anew = overwrite or not resumable
         self._every = int(self.settings.get("every", 1))
         self._work = WorkFolder(self.folder)
         self._writer: SegmentWriter | None = None
@@ -117,7 +119,7 @@ class ResultWriter:
             self._work.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             try:
-                if self._work.begin(self._fingerprint, anew=self._overwrite):
+                if self._work.begin(self._fingerprint, anew=self._anew):
                     self._resume()
             except BaseException:
                 self._lock.release()
@@ -141,6 +143,7 @@ class ResultWriter:
         with self._output_errors(), uninterrupted():
             writer = self._writer or self._begin_segment()
             writer.write(prediction)
+            self.failed += prediction.failed
             self._next_index = prediction.index + self._every
             if writer.frames >= _SEGMENT_FRAMES or time.monotonic() - self._begun >= _SEGMENT_SECONDS:
                 self._end_segment()

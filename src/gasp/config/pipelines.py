@@ -1,0 +1,278 @@
+"""What a pipeline is made of, as data: cues, faces, fusion and alignment, from YAML, JSON or plain values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from gasp.config.plugins import plugin_names
+from gasp.config.problems import explain
+from gasp.cues.cue import CUES, PUBLISHED_CUES
+from gasp.errors import InputError, UsageError
+from gasp.naming import nearest
+from gasp.networks.variants import VARIANTS
+from gasp.weights.catalogue import Entry, find_entry
+
+Mode = Literal["corrected", "published"]
+Alignment = Literal["corrected", "published"]
+
+PACKAGED = "packaged"
+"""Name of the weights that ship with the package."""
+
+DETECTORS = ("glance", "yunet", "s3fd", "none")
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CueConfig(_Part):
+    """One modality.
+
+    ``name``: a cue of the package, or of another installed one. ``mode``, ``weights`` (a name of ``gasp models``, or a
+    file) and ``options`` concern cues that run a published network: "published" reproduces the maps of 2021 with their
+    faults, "corrected" mends them. Written as a text, it is the name alone.
+    """
+
+    name: str
+    mode: Mode = "corrected"
+    weights: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        known = [*CUES, *PUBLISHED_CUES]
+        if value not in known and value not in (others := plugin_names("gasp.cues")):
+            raise ValueError(f"unknown cue{nearest(value, [*known, *others])}")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_exist(cls, value: str | None) -> str | None:
+        return value if value is None else _check_weights(value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> CueConfig:
+        entry = PUBLISHED_CUES.get(self.name)
+        if entry is None and (self.weights is not None or self.mode != "corrected"):
+            raise ValueError(f"the cue {self.name!r} has no weights and no mode of its own")
+        if self.weights is not None and (catalogued := as_entry(self.weights)):
+            _check_network(catalogued, (self.name,), f"the cue {self.name!r}")
+        return self
+
+
+class FacesConfig(_Part):
+    """How faces are found.
+
+    ``detector``: "glance" (packaged), "yunet", "s3fd", "none", or one of another installed package, made with
+    ``options``. ``tracking``: whether people keep an identity; without, it is the place in the detector's list, as in
+    2021. Written as a text, it is the detector's name alone.
+    """
+
+    detector: str = "glance"
+    tracking: bool = True
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"detector": value} if isinstance(value, str) else value
+
+    @field_validator("detector")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return check_detector(value)
+
+
+class FusionConfig(_Part):
+    """The GASP network.
+
+    ``weights``: "packaged", a name of ``gasp models``, or a file. ``modalities``: which cues it takes, in order; known
+    for packaged and published weights, where other names of the same number may be put in their place. ``network`` and
+    ``options`` (those of :func:`gasp.create_model`): for a file that does not tell which of the 17 networks it is for.
+    ``pictures``: "direct", or "published": as in 2021 every map is stored as a JPEG of 500 x 500 pixels before it is
+    resized for the network. Written as a text, it is the weights alone.
+    """
+
+    weights: str = PACKAGED
+    network: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    modalities: tuple[str, ...] | None = None
+    pictures: Literal["direct", "published"] = "direct"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"weights": value} if isinstance(value, str) else value
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_exist(cls, value: str) -> str:
+        return value if value == PACKAGED else _check_weights(value, (PACKAGED,))
+
+    @field_validator("network")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if value is not None and value not in VARIANTS:
+            raise ValueError(f"unknown GASP network{nearest(value, VARIANTS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> FusionConfig:
+        entry = None if self.weights == PACKAGED else as_entry(self.weights)
+        if entry is not None:
+            _check_network(entry, tuple(VARIANTS), "the fusion")
+        if self.network is not None and (entry is not None or self.weights == PACKAGED):
+            raise ValueError(
+                f"the network of the weights {self.weights!r} is known; leave network and options out"
+            )
+        if self.network is not None and self.modalities is None:
+            raise ValueError("modalities are missing: which cues the network takes, in order")
+        if entry is not None and self.modalities is not None and len(self.modalities) != len(entry.inputs):
+            raise ValueError(
+                f"the weights {self.weights!r} take {len(entry.inputs)} modalities ({', '.join(entry.inputs)}), "
+                f"not {len(self.modalities)}"
+            )
+        return self
+
+    @property
+    def takes(self) -> tuple[str, ...] | None:
+        """The modalities in order, as far as they are known without looking into a file."""
+        if self.modalities is not None:
+            return self.modalities
+        if self.weights == PACKAGED:
+            return tuple(CUES)
+        entry = as_entry(self.weights)
+        return None if entry is None else entry.inputs
+
+
+class PipelineConfig(_Part):
+    """A pipeline: what is computed of every frame and how it is joined.
+
+    ``alignment`` of the fusion's windows: "corrected" fills them with the first frame of a shot and carries nothing
+    over a cut; "published" fills them at their end with the newest frame, as in 2021. (Whether a cue's own map belongs
+    to its very frame is a matter of the cue's mode.)
+    """
+
+    name: str = "custom"
+    title: str = ""
+    cues: tuple[CueConfig, ...] = Field(min_length=1)
+    faces: FacesConfig = FacesConfig()
+    fusion: FusionConfig = FusionConfig()
+    alignment: Alignment = "corrected"
+
+    @field_validator("cues")
+    @classmethod
+    def _once(cls, value: tuple[CueConfig, ...]) -> tuple[CueConfig, ...]:
+        names = [cue.name for cue in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the cue {name!r} is named more than once")
+        return value
+
+    @model_validator(mode="after")
+    def _served(self) -> PipelineConfig:
+        names = self.cue_names
+        for modality in self.fusion.modalities or ():
+            if modality not in names:
+                raise ValueError(
+                    f"the fusion takes {modality!r}, which is none of the cues{nearest(modality, names)}"
+                )
+        if not set(self.fusion.takes or names) & set(names):
+            raise ValueError(
+                f"the fusion takes {', '.join(self.fusion.takes or ())}: none of these is a cue here"
+            )
+        return self
+
+    @property
+    def cue_names(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(cue.name for cue in self.cues)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], where: str = "") -> PipelineConfig:
+        """A pipeline from plain values. Raises :class:`gasp.errors.UsageError` naming every wrong field, and
+        ``where`` it stands.
+        """
+        try:
+            return cls(**values)
+        except (ValidationError, TypeError) as error:
+            said = explain(error, cls) if isinstance(error, ValidationError) else str(error)
+            raise UsageError(f"{where}: {said}" if where else said) from None
+
+    def to_yaml(self) -> str:
+        """The pipeline as YAML that :func:`read_file` reads; what has its default value is left out."""
+        return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True, width=100)
+
+    def plain(self) -> dict[str, Any]:
+        """The pipeline as plain values without defaults; cues that are a name alone are a text."""
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        values["cues"] = [cue["name"] if list(cue) == ["name"] else cue for cue in values["cues"]]
+        return values
+
+
+def read_file(path: Path) -> PipelineConfig:
+    """The pipeline that a YAML or JSON file describes; it is called after the file unless it has a name.
+
+    Raises :class:`gasp.errors.InputError` when the file cannot be read and :class:`gasp.errors.UsageError` when it does
+    not describe a pipeline.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}.") from error
+    try:
+        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is not {path.suffix.lstrip('.').upper()}: {' '.join(str(error).split())}"
+        ) from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"{path} does not describe a pipeline: it must hold 'cues: ...' and so on")
+    return PipelineConfig.read({"name": path.stem, **values}, str(path))
+
+
+def check_detector(name: str) -> str:
+    """The name, if it is that of a face detector. Raises ValueError otherwise."""
+    if name not in DETECTORS and name not in (others := plugin_names("gasp.faces")):
+        raise ValueError(f"unknown face detector{nearest(name, [*DETECTORS, *others])}")
+    return name
+
+
+def as_entry(weights: str) -> Entry | None:
+    """The entry of the catalogue that the text names, or None for that of a file."""
+    return None if _is_path(weights) else find_entry(weights)
+
+
+def _is_path(weights: str) -> bool:
+    return bool(Path(weights).suffix) or "/" in weights or "\\" in weights or Path(weights).exists()
+
+
+def _check_weights(weights: str, others: tuple[str, ...] = ()) -> str:
+    if not _is_path(weights):
+        try:
+            find_entry(weights)
+        except UsageError as error:
+            also = f" {', '.join(others)}, or the path of a file, are possible too." if others else ""
+            raise ValueError(f"{error}{also}") from None
+    return weights
+
+
+def _check_network(entry: Entry, networks: tuple[str, ...], what: str) -> None:
+    if entry.network not in networks:
+        raise ValueError(
+            f"the weights {entry.name!r} are those of the network {entry.network}, not for {what}"
+        )

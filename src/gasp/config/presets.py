@@ -1,0 +1,87 @@
+"""Pipelines by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from gasp.config.pipelines import SUFFIXES, PipelineConfig, read_file
+from gasp.cues.cue import CUES
+from gasp.errors import UsageError
+from gasp.naming import nearest
+
+_FULL = {"name": "captured", "options": {"full": True}}
+_SOCIAL = ("esr9", "videogaze", "gaze360")
+
+
+def _published(*names: str) -> list[dict[str, Any]]:
+    return [_FULL, *({"name": name, "mode": "published"} for name in names)]
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {
+        "title": "The packaged cues and networks: nothing to download, runs anywhere",
+        "cues": list(CUES),
+    },
+    "default-unisal": {
+        "title": "The packaged cues with UNISAL in the place of the packaged saliency network",
+        "cues": ["captured", "unisal", "faces", "speaking", "motion"],
+        "fusion": {"modalities": ["captured", "unisal", "faces", "speaking", "motion"]},
+    },
+    "gasp": {
+        "title": "The published cues and the best published network (DAM + LARGMU), faults mended",
+        "cues": [_FULL, "dave", *_SOCIAL],
+        "fusion": "gasp-seqdamalstmgmu",
+    },
+    "gasp-nofer": {
+        "title": "As gasp, without facial expressions: the published network of four modalities",
+        "cues": [_FULL, "dave", "videogaze", "gaze360"],
+        "fusion": "gasp-seqdamalstmgmu-110nofer",
+    },
+    "gasp-argmu": {
+        "title": "As gasp, with the quicker published network DAM + ARGMU",
+        "cues": [_FULL, "dave", *_SOCIAL],
+        "fusion": "gasp-seqdamgmualstm",
+    },
+    "gasp-static": {
+        "title": "As gasp, with the published network that looks at single frames, DAM + GMU",
+        "cues": [_FULL, "dave", *_SOCIAL],
+        "fusion": "gasp-damgmu",
+    },
+    "gasp-unisal": {
+        "title": "As gasp, with UNISAL in the place of DAVE; needs no sound",
+        "cues": [_FULL, "unisal", *_SOCIAL],
+        "fusion": {"weights": "gasp-seqdamalstmgmu", "modalities": ["captured", "unisal", *_SOCIAL]},
+    },
+    "gasp-2021": {
+        "title": "The published chain as it was, fault by fault: the maps that the weights were trained on",
+        "cues": _published("dave", *_SOCIAL),
+        "faces": {"detector": "s3fd", "tracking": False, "options": {"published": True}},
+        "fusion": {"weights": "gasp-seqdamalstmgmu", "pictures": "published"},
+        "alignment": "published",
+    },
+}
+"""Name -> the values of a :class:`~gasp.config.pipelines.PipelineConfig`, as one would write them in a file."""
+
+
+def preset(name: str) -> PipelineConfig:
+    """The preset of that name. Raises :class:`gasp.errors.UsageError` naming the nearest one."""
+    if name not in PRESETS:
+        raise UsageError(f"there is no pipeline {name!r}{nearest(name, PRESETS)}")
+    return PipelineConfig.read({"name": name, **PRESETS[name]}, name)
+
+
+def read_pipeline(value: PipelineConfig | Mapping[str, Any] | str | PathLike[str]) -> PipelineConfig:
+    """A pipeline from what people give: a preset's name, a YAML or JSON file, or plain values."""
+    if isinstance(value, PipelineConfig):
+        return value
+    if isinstance(value, Mapping):
+        return PipelineConfig.read(value, "pipeline")
+    if not isinstance(value, str | PathLike):
+        raise UsageError(f"pipeline = {value!r}: give a preset's name, a file, or a mapping")
+    path = Path(value)
+    if isinstance(value, PathLike) or path.suffix.lower() in SUFFIXES:
+        return read_file(path)
+    return preset(value)

@@ -1,0 +1,47 @@
+"""What pydantic finds wrong, said for people: the field, its value, and the nearest valid one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from gasp.naming import nearest
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One sentence part per wrong field of ``model``."""
+    return "; ".join(_say(problem, model) for problem in error.errors())
+
+
+def _say(problem: Any, model: type[BaseModel]) -> str:
+    place = problem["loc"]
+    name = ".".join(str(part) for part in place)
+    if problem["type"] == "extra_forbidden":
+        return (
+            f"there is no setting {name!r}{nearest(str(place[-1]), _owner(model, place[:-1]).model_fields)}"
+        )
+    if problem["type"] == "missing":
+        return f"{name} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        valid = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        message = f"unknown{nearest(str(problem['input']), valid)}"
+    start = f"{name} = {problem['input']!r}: " if name else ""
+    return f"{start}{message[0].lower()}{message[1:]}"
+
+
+def _owner(model: type[BaseModel], place: Iterable[Any]) -> type[BaseModel]:
+    """The model that holds the field at ``place``."""
+    for part in place:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation) or model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

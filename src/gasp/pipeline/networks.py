@@ -1,0 +1,109 @@
+"""The networks that a pipeline needs, found, made and filled once, and shared by runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from torch import nn
+
+from gasp.config.pipelines import PACKAGED, CueConfig, PipelineConfig, as_entry
+from gasp.config.settings import PredictSettings
+from gasp.cues.cue import PUBLISHED_CUES
+from gasp.errors import UsageError, WeightsError
+from gasp.faces.glance import GlanceReader
+from gasp.fusion.gasp import FusionNetwork
+from gasp.networks import create_model
+from gasp.pipeline.fusion_loading import load_configured
+from gasp.weights import load_checkpoint, packaged, require
+
+NO_CUES: Mapping[str, nn.Module] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The networks of a pipeline, loaded once and shared by runs.
+
+    ``reader`` runs the packaged network that finds faces and still saliency. ``cues``: the filled networks of those
+    cues that have one, by modality. ``weights``: what was loaded from where, by name, for the manifest.
+    """
+
+    reader: GlanceReader
+    fusion: FusionNetwork
+    device: torch.device
+    cues: Mapping[str, nn.Module] = field(default_factory=lambda: NO_CUES)
+    weights: Mapping[str, Path] = field(
+        default_factory=lambda: {n: packaged(n) for n in ("glance", "fusion")}
+    )
+
+    @classmethod
+    def load(cls, settings: PredictSettings) -> Networks:
+        """What the settings' pipeline needs, on the device that they ask for.
+
+        Raises :class:`gasp.errors.WeightsError` naming the command that fetches what is missing.
+        """
+        device = choose_device(settings.device)
+        config = settings.pipeline
+        paths = _find_weights(config, settings.cues)
+        cues = {
+            cue.name: _load_cue(cue, paths[cue.name])
+            for cue in config.cues
+            if cue.name in PUBLISHED_CUES and cue.name in settings.cues
+        }
+        fusion = load_configured(config.fusion, paths["fusion"])
+        if not set(fusion.modalities) & set(config.cue_names):
+            raise UsageError(
+                f"the fusion takes {', '.join(fusion.modalities)}: none of these is a cue of the pipeline"
+            )
+        return cls(GlanceReader(device=device), fusion, device, cues, paths)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is a GPU where one can be used. Raises :class:`UsageError` otherwise."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    device = torch.device(name)
+    if (device.index or 0) >= count.get(device.type, 0):
+        raise UsageError(f"device = {name!r} cannot be used on this machine; run with --device cpu or auto")
+    return device
+
+
+def _find_weights(config: PipelineConfig, cues: tuple[str, ...]) -> dict[str, Path]:
+    """Every file of weights before any is loaded; what is missing is told at once."""
+    wanted: dict[str, str] = {
+        cue.name: _weights_of(cue) for cue in config.cues if cue.name in PUBLISHED_CUES and cue.name in cues
+    }
+    paths = {"glance": packaged("glance")}
+    missing: list[str] = []
+    for name, weights in {**wanted, "fusion": config.fusion.weights}.items():
+        try:
+            paths[name] = packaged(name) if weights == PACKAGED else _locate(weights)
+        except WeightsError as error:
+            missing.append(str(error))
+    if missing:
+        raise WeightsError("\n".join(dict.fromkeys(missing)))
+    return paths
+
+
+def _locate(weights: str) -> Path:
+    entry = as_entry(weights)
+    if entry is not None:
+        return require(entry.name)
+    path = Path(weights).expanduser()
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file of weights.")
+    return path
+
+
+def _load_cue(cue: CueConfig, path: Path) -> nn.Module:
+    entry = as_entry(_weights_of(cue))
+    network, options = (cue.name, {}) if entry is None else (entry.network or cue.name, entry.options)
+    return load_checkpoint(create_model(network, **options), path)
+
+
+def _weights_of(cue: CueConfig) -> str:
+    return cue.weights or PUBLISHED_CUES[cue.name].weights or cue.name
