@@ -58,7 +58,7 @@ class PlainDriver:
 
 
 def make(name: str) -> FusionNetwork:
-    """A network of the published size with random weights whose norm is no identity."""
+    """A network of the published size with random weights that keep the signal's strength, and a norm that is none."""
     torch.manual_seed(0)
     norm = {"sequence_norm": True} if "ALSTM" in name else {}
     network = create_model(name, modalities=len(MODALITIES), sequence_len=CONTEXT, **norm)
@@ -66,6 +66,8 @@ def make(name: str) -> FusionNetwork:
     for key, value in network.state_dict().items():
         if "sequence_norm" in key and value.is_floating_point():
             value.uniform_(0.5, 1.5)
+        if key.startswith("enc") and key.endswith("weight"):
+            torch.nn.init.xavier_normal_(value)
     return FusionNetwork(network, MODALITIES, Preprocessing(), distribution=False)
 
 
@@ -100,11 +102,8 @@ def compare(
     quick = (time.perf_counter() - started) / frames
 
     driver = PlainDriver(fusion, device)
-    for frame in maps[1:CONTEXT]:
+    for frame in maps[:CONTEXT]:
         driver.step(frame)
-    driver.step(maps[CONTEXT])  # warm
-    driver.window.pop()
-    driver.window.appendleft(driver.window[0])
     synchronise(device)
     started = time.perf_counter()
     differences = []
