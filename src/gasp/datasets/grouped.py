@@ -31,6 +31,12 @@ def picture_name(modality: str) -> str:
     return _OLD_NAMES.get(modality, f"det_transformed_{modality}")
 
 
+def modality_name(picture: str) -> str:
+    """The modality of a name on disk: ``det_transformed_vidgaze`` is ``videogaze``."""
+    known = {old: name for name, old in _OLD_NAMES.items()}
+    return known.get(picture, picture.removeprefix("det_transformed_"))
+
+
 class Window(NamedTuple):
     """Successive frames of a video.
 

@@ -27,7 +27,7 @@ from gasp.pipeline.predict import predict_source, step_of
 from gasp.pipeline.prediction import Prediction
 from gasp.results.manifest import checksum
 from gasp.video import open_source
-from gasp.weights import describe, packaged, packaged_names
+from gasp.weights import describe
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def generate_video(
     """
     place = VideoPlace(root, videos.name, video)
     label = f"{videos.name}/{video}"
-    plan = _plan(videos, video, settings, options)
+    plan = _plan(videos, video, settings, options, networks)
     fingerprint = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()
     with place.locked():
         if place.is_complete(fingerprint) and not overwrite:
@@ -89,7 +89,7 @@ def _described(place: VideoPlace) -> tuple[int, dict[str, int]]:
 
 
 def _plan(
-    videos: VideoSet, video: str, settings: PredictSettings, options: GenerateOptions
+    videos: VideoSet, video: str, settings: PredictSettings, options: GenerateOptions, networks: Networks
 ) -> dict[str, Any]:
     """Everything that decides what the results are."""
     plan: dict[str, Any] = {
@@ -97,7 +97,7 @@ def _plan(
         "video": checksum(videos.video(video).path),
         "settings": settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
         "options": asdict(options),
-        "weights": {name: describe(packaged(name)).get("sha256") for name in packaged_names()},
+        "weights": {name: describe(path).get("sha256") for name, path in networks.weights.items()},
     }
     if options.targets:
         plan["gaze"] = _gaze_fingerprint(videos, video)

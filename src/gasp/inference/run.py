@@ -1,0 +1,285 @@
+"""One inference preset, from its videos to its results."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gasp.config.presets2021 import Preset
+from gasp.config.settings import PredictSettings
+from gasp.datasets.grouped import CAPTURED, DENSITY, FIXATIONS, GroupedFrames, GroupedVideo
+from gasp.datasets.sets import SETS, open_set
+from gasp.datasets.split import SplitRow, read_split
+from gasp.errors import GaspError, InputError, UsageError
+from gasp.fusion.gasp import Fused, FusionNetwork
+from gasp.generation import GenerateOptions, generate
+from gasp.generation.video import Report
+from gasp.inference.fused import fuse_video, load_network, read_colours
+from gasp.inference.tables import VideoTable
+from gasp.inference.videos import VideoWriters, colour, draw_map
+from gasp.naming import nearest
+from gasp.pipeline.pipeline import choose_device
+
+logger = logging.getLogger(__name__)
+
+PROCESSED = "datasets/processed"
+RATE = 25.0
+"""Frames per second of stored frames that no list names."""
+
+_CUES = {
+    "DAVEInference": "dave",
+    "ESR9Inference": "esr9",
+    "Gaze360Inference": "gaze360",
+    "VideoGazeInference": "videogaze",
+    "STAViSInference": "stavis",
+    "TASEDInference": "tased",
+    "UNISALInference": "unisal",
+    "AViNetInference": "avinet",
+}
+_DETECTORS = {"SFDFaceDetection": "s3fd"}
+
+
+@dataclass
+class InferenceSummary:
+    """How it went, in sentences; and videos that failed with the reason."""
+
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def run_inference(
+    preset: Preset,
+    name: str,
+    root: str | Path = ".",
+    *,
+    device: str | None = None,
+    jobs: int = 1,
+    overwrite: bool = False,
+    report: Report = lambda name, done, total: None,
+) -> InferenceSummary:
+    """Runs an inference preset in the working directory ``root``.
+
+    ``device`` replaces the preset's. Raises :class:`~gasp.errors.GaspError` when nothing can be done; a video that
+    fails is named in the summary.
+    """
+    root = Path(root)
+    reader = str(preset.get("reader") or "")
+    readers = {entry.reader: dataset for dataset, entry in SETS.items()}
+    if not reader:
+        known = ", ".join(["DataSampleReader", *readers])
+        raise UsageError(f"{name} names no reader; set one in a JSON file (--infer_config_file): {known}")
+    _say_what_is_left_out(preset, name)
+    chosen = str(device or preset["device"])
+    if reader in readers:
+        return _generate(preset, name, root, readers[reader], chosen, jobs, overwrite, report)
+    if reader != "DataSampleReader":
+        raise UsageError(
+            f"{name}: there is no reader {reader!r}{nearest(reader, [*readers, 'DataSampleReader'])}"
+        )
+    return _look_at_frames(preset, name, root, chosen, report)
+
+
+def _say_what_is_left_out(preset: Preset, name: str) -> None:
+    if preset.get("realtime_capture"):
+        raise UsageError(f"{name}: realtime_capture is not part of this command")
+    for key, what in (
+        ("visualize_images", "windows are not shown"),
+        ("write_annotations", "annotations are not written"),
+    ):
+        if preset.get(key):
+            logger.info("%s: %s", name, what)
+
+
+# --- generators ------------------------------------------------------------------------------------------
+
+
+def _generate(
+    preset: Preset,
+    name: str,
+    root: Path,
+    dataset: str,
+    device: str,
+    jobs: int,
+    overwrite: bool,
+    report: Report,
+) -> InferenceSummary:
+    if not preset.get("write_images"):
+        raise UsageError(
+            f"{name} reads {dataset} but writes no pictures; set write_images, or measure stored frames "
+            "(reader DataSampleReader)"
+        )
+    settings = generator_settings(preset, device)
+    videos = open_set(dataset, root=root)
+    names = videos.ids
+    if preset.get("process_dataset_videos_only", True):
+        wanted = {row.video_id for row in _listed(preset, root) if row.dataset == dataset}
+        _name_missing(f"{name}: {dataset}", sorted(wanted - set(names)))
+        names = [video for video in names if video in wanted]
+    if not names:
+        raise InputError(f"{name}: {videos.folder} holds no video of the preset's lists")
+    options = GenerateOptions(size=(int(preset["height"]), int(preset["width"])))
+    done = generate(
+        videos, names, root / PROCESSED, settings, options, jobs=jobs, overwrite=overwrite, report=report
+    )
+    frames = sum(video.frames for video in done.done)
+    unchanged = sum(video.unchanged for video in done.done)
+    said = f"{videos.name}: {len(done.done) - unchanged} videos generated ({frames} frames), {unchanged} were there"
+    return InferenceSummary([said], done.failed)
+
+
+def generator_settings(preset: Preset, device: str) -> PredictSettings:
+    """The pipeline that computes the maps of a preset's models."""
+    cues = [_CUES[model[0]] for model in _models(preset) if model[0] in _CUES]
+    if not cues:
+        raise UsageError("model_groups names no model that draws a cue map")
+    detector = str(preset.get("face_detector") or "")
+    if detector not in _DETECTORS:
+        logger.warning("face_detector = %r is not offered; SFDFaceDetection (s3fd) is used", detector)
+    pipeline = {"cues": ["captured", *cues], "faces": _DETECTORS.get(detector, "s3fd")}
+    return PredictSettings.read(
+        {"pipeline": pipeline, "device": device, "sound": bool(preset.get("enable_audio", True))}
+    )
+
+
+# --- stored frames ---------------------------------------------------------------------------------------
+
+
+def _look_at_frames(preset: Preset, name: str, root: Path, device: str, report: Report) -> InferenceSummary:
+    models = _models(preset)
+    if not models:
+        raise UsageError(f"{name}: model_groups names no model")
+    others = [model[0] for model in models if model[0] != "GASPInference"]
+    if others or len(models) > 1:
+        raise UsageError(
+            f"{name}: {', '.join(others) or 'more than one GASP network'} cannot be run on stored frames here; measure "
+            "it on the raw videos with `gasp evaluate`, or generate its maps with `gasp generate --pipeline`"
+        )
+    model = models[0]
+    inputs = model[4].get("inp_img_names_list")
+    if model[1] == -1 or inputs is None:
+        raise UsageError(f"{name} is filled in after training; name it with --infer_configs of gasp_train")
+    network = load_network(model[3], inputs, root)
+    work = _FrameWork(preset, name, root, model, inputs, network, device)
+    summary = InferenceSummary()
+    for video, fps in _stored_videos(preset, name, root):
+        label = f"{video.dataset}/{video.name}"
+        try:
+            summary.done.append(work.run(video, fps, report))
+        except GaspError as error:
+            summary.failed[label] = str(error)
+            logger.error("%s: %s", label, error)
+    return summary
+
+
+@dataclass(frozen=True)
+class _FrameWork:
+    """What is done with each video of stored frames."""
+
+    preset: Preset
+    name: str
+    root: Path
+    model: list[Any]
+    inputs: list[str]
+    network: FusionNetwork
+    device: str
+
+    def run(self, video: GroupedVideo, fps: float, report: Report) -> str:
+        """Metrics and videos of one video; what was done."""
+        label = f"{video.dataset}/{video.name}"
+        problem = video.problem()
+        if problem is not None:
+            raise InputError(f"{video.folder} {problem}; it looks half-written")
+        table = self._table(video)
+        with ExitStack() as stack:
+            writers = self._writers(video, fps, stack)
+            fused = fuse_video(video, self.network, self.inputs, choose_device(self.device))
+            for done, (number, prediction) in enumerate(fused, 1):
+                if table is not None:
+                    table.add(number, prediction.saliency, prediction.gates)
+                if writers is not None:
+                    writers.write(self._pictures(video, number, prediction))
+                report(label, done, video.frames)
+        said = f"{label}: {video.frames} frames"
+        if table is None:
+            return said
+        if not table.frames:
+            raise InputError(f"{video.folder}: no frame has {DENSITY} and {FIXATIONS} to compare with")
+        gates = "gate_scores" in (self.preset["metrics_mappings"].get("scores_info") or ())
+        table.write(self.root / self.preset["metrics_save_file"], gates=gates)
+        return f"{said}, {table.frames} scored"
+
+    def _table(self, video: GroupedVideo) -> VideoTable | None:
+        if not self.preset.get("compute_metrics"):
+            return None
+        return VideoTable(video, self.preset["metrics_list"], self.preset["metrics_mappings"], self.root)
+
+    def _writers(self, video: GroupedVideo, fps: float, stack: ExitStack) -> VideoWriters | None:
+        if not self.preset.get("write_videos"):
+            return None
+        folder = self.root / PROCESSED / "Videos" / video.dataset / video.name
+        size = int(self.preset["width"]), int(self.preset["height"])
+        return stack.enter_context(VideoWriters(folder, self._shown(), fps, size))
+
+    def _shown(self) -> list[str]:
+        return [name for row in self.model[5].get("plot_override") or () for name in row]
+
+    def _pictures(self, video: GroupedVideo, number: int, prediction: Fused) -> dict[str, NDArray[np.uint8]]:
+        """The pictures that the preset shows."""
+        frame = read_colours(video.path(number, CAPTURED))
+        drawing = self.preset["inference_properties"]
+        overlay = bool(drawing.get("enable_transform_overlays"))
+        drawn = {}
+        for name in self._shown():
+            if name == "det_transformed_gasp":
+                picture = colour(prediction.saliency, str(drawing.get("color_map", "jet")))
+            else:
+                picture = read_colours(video.path(number, name))
+            drawn[name] = draw_map(picture, frame, overlay=overlay and name != CAPTURED)
+        return drawn
+
+
+def _stored_videos(preset: Preset, name: str, root: Path) -> Iterator[tuple[GroupedVideo, float]]:
+    """The videos of the preset's lists that are there, with their rates; those that are not are named."""
+    grouped = GroupedFrames(root / PROCESSED / "Grouped_frames")
+    rates = {(row.dataset, row.video_id): row.fps for row in _listed(preset, root)}
+    wanted = list(grouped.videos)
+    if preset.get("process_dataset_videos_only", True):
+        _name_missing(name, sorted("/".join(video) for video in rates if video not in grouped.videos))
+        wanted = [video for video in wanted if video in rates]
+    if not wanted:
+        raise InputError(f"{name}: {grouped.folder} holds no video of the preset's lists")
+    for video in wanted:
+        yield grouped.videos[video], rates.get(video, RATE)
+
+
+def _listed(preset: Preset, root: Path) -> list[SplitRow]:
+    """The Social videos of the preset's lists."""
+    rows: dict[SplitRow, None] = {}
+    for path in preset["datasplitter_properties"].values():
+        if path:
+            there = root / path
+            rows |= dict.fromkeys(read_split(there if there.is_file() else path).only().rows)
+    return list(rows)
+
+
+def _name_missing(where: str, missing: list[str]) -> None:
+    if missing:
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        logger.warning(
+            "%s: %d videos of the lists are not there: %s%s",
+            where,
+            len(missing),
+            ", ".join(missing[:8]),
+            more,
+        )
+
+
+def _models(preset: Preset) -> list[list[Any]]:
+    return [model for group in preset["model_groups"] for model in group]

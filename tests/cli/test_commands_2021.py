@@ -1,0 +1,194 @@
+"""The commands of 2021: downloads and scripts, against a server of one's own."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import io
+import json
+import tarfile
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gasp.cli import downloads2021, scripts2021
+from gasp.config.presets2021 import training_preset
+from gasp.datasets.downloads import DATASETS, _check_names, find_datasets
+from gasp.datasets.working_folder import centre_bias
+from gasp.errors import InputError, UsageError
+from helpers.gaze_sets import make_stavis
+from helpers.grouped_frames import make_grouped
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_args):
+        pass
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A folder that is served, and tried first."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("GASP_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.delenv("GASP_OFFLINE", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield folder
+    server.shutdown()
+    server.server_close()
+
+
+def tar(path, files):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def test_the_working_directory_is_prepared(tmp_path):
+    assert downloads2021.main(["--working_dir", str(tmp_path), "-q"]) == 0
+    for name in (
+        "temp",
+        "logs/metrics",
+        "datasets/processed/train_ave.csv",
+        "datasets/processed/center_bias_bw.jpg",
+    ):
+        assert (tmp_path / name).exists(), name
+    preset = tmp_path / "gazenet/configs/train_configs/GASPExp001_DAMGMU1x1Conv.json"
+    assert json.loads(preset.read_text()) == training_preset("GASPExp001_DAMGMU1x1Conv")
+    preset.write_text("mine")
+    (tmp_path / "datasets/processed/train_ave.csv").write_text("mine")
+    assert downloads2021.main(["--working_dir", str(tmp_path), "-q"]) == 0
+    assert preset.read_text() == (tmp_path / "datasets/processed/train_ave.csv").read_text() == "mine"
+
+
+def test_datasets_are_fetched_and_arranged(tmp_path, mirror, capsys):
+    base = mirror / "datasets"
+    tar(base / "findwho" / "master.tar.gz", {
+        "find-master/Our_database/video_database.mat": b"mat", "find-master/readme": b"no",
+        "find-master/Our_database/raw_videos/1.mp4": b"mp4",
+    })  # fmt: skip
+    tar(base / "stavis_preprocessed" / "DIEM.tar.gz", {"DIEM/a_1x1/maps/eyeMap_00001.jpg": b"1"})
+    for number in (1, 2):
+        tar(base / "stavis_preprocessed" / f"Coutrot_db{number}.tar.gz",
+            {f"Coutrot_db{number}/clip7/fixMap_00001.mat": b"1"})  # fmt: skip
+    tar(
+        base / "processed/Grouped_frames/coutrot1/coutrot1.tar.gz", {"coutrot1/clip_1/1/captured_1.jpg": b"1"}
+    )
+    names = ["findwho", "stavis_preprocessed", "processed/Grouped_frames/coutrot1"]
+    assert downloads2021.main(["--working_dir", str(tmp_path), "--datasets", *names, "-q"]) == 0
+    for name in (
+        "findwho/video_database.mat", "findwho/raw_videos/1.mp4",
+        "stavis_preprocessed/diem/a_1x1/maps/eyeMap_00001.jpg",
+        "stavis_preprocessed/coutrot2/clip_7/fixMap_00001.mat",
+        "processed/Grouped_frames/coutrot1/clip_1/1/captured_1.jpg",
+    ):  # fmt: skip
+        assert (tmp_path / "datasets" / name).is_file(), name
+    assert not (tmp_path / "datasets/findwho/readme").exists()
+    record = json.loads((tmp_path / "datasets/findwho/master.tar.gz.download.json").read_text())
+    assert len(record["files"]["master.tar.gz"]) == 64
+    (base / "findwho" / "master.tar.gz").unlink()
+    assert downloads2021.main(["--working_dir", str(tmp_path), "--datasets", "findwho", "-q"]) == 0, (
+        "it is there"
+    )
+
+
+def test_what_programs_cannot_fetch_is_explained(tmp_path, mirror, monkeypatch, capsys):
+    folder = mirror / "datasets/ave/database1"
+    folder.mkdir(parents=True)
+    (folder / "coutrot_database1.mat").write_bytes(b"mat")
+    monkeypatch.setattr("gasp.datasets.downloads.Source.urls", property(lambda self: []))
+    words = ["--working_dir", str(tmp_path), "--datasets", "ave/database1", "-q"]
+    place = tmp_path / "datasets/ave/database1"
+    mirrored = folder / "ERB3_Stimuli.zip"
+    assert downloads2021.main(words) == 1
+    said = capsys.readouterr().err
+    assert "mega.nz" in said
+    assert str(place / "ERB3_Stimuli.zip") in said
+    assert (place / "coutrot_database1.mat").is_file(), "the other file is there"
+    with zipfile.ZipFile(place / "ERB3_Stimuli.zip", "w") as archive:
+        archive.writestr("ERB3_Stimuli/clip_1.avi", "avi")
+    assert not mirrored.exists()
+    assert downloads2021.main(words) == 0
+    assert (place / "ERB3_Stimuli/clip_1.avi").read_text() == "avi"
+
+
+def test_archives_that_climb_out_are_refused(tmp_path, mirror, capsys):
+    tar(mirror / "datasets/processed/Grouped_frames/diem/diem.tar.gz", {"../../evil.jpg": b"1"})
+    words = ["--working_dir", str(tmp_path), "--datasets", "processed/Grouped_frames/diem", "-q"]
+    assert downloads2021.main(words) == 1
+    assert "outside the folder" in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.rglob("evil.jpg"))
+    with pytest.raises(InputError, match="outside"):
+        _check_names(["a/b", "a/../../b"], tmp_path / "x.7z")
+
+
+def test_names_of_datasets_and_models(tmp_path, capsys):
+    assert len(find_datasets(["processed/Grouped_frames/<...>"])) == 3
+    assert len(find_datasets(["<...>"])) == len(DATASETS) == 9
+    with pytest.raises(UsageError, match="did you mean 'ave/database1'"):
+        find_datasets(["ave/databse1"])
+    assert (
+        downloads2021.main(["--working_dir", str(tmp_path), "--models", "saliency_prediction/gsap/<...>"])
+        == 2
+    )
+    assert downloads2021.main(["--working_dir", str(tmp_path), "--datasets", "nothing"]) == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+def test_models_go_where_they_were(tmp_path, mirror, monkeypatch, capsys):
+    monkeypatch.setenv("GASP_OFFLINE", "1")
+    words = ["--working_dir", str(tmp_path), "--models", "saliency_prediction/gasp/<...>", "-q"]
+    assert downloads2021.main(words) == 2
+    assert "--accept-license" in capsys.readouterr().err
+    assert downloads2021.main([*words, "--accept-license"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("last_model.pt") == 4
+    assert str(tmp_path / "gazenet/models/saliency_prediction/gasp") in said
+
+
+def test_scripts(tmp_path, capsys):
+    root = str(tmp_path)
+    (tmp_path / "temp" / "old").mkdir(parents=True)
+    (tmp_path / "temp" / "old" / "cache.pkl").touch()
+    assert scripts2021.main(["--working_dir", root, "--scripts", "clean_temp", "generate_config_files"]) == 0
+    assert list((tmp_path / "temp").iterdir()) == []
+    assert len(list((tmp_path / "gazenet/configs/train_configs").glob("*.json"))) == 134
+    assert scripts2021.main(["--working_dir", str(tmp_path / "none"), "--scripts", "clean_temp"]) == 0
+    assert scripts2021.main(["--working_dir", root, "--scripts", "clean_tmp"]) == 2
+    assert "did you mean 'clean_temp'" in capsys.readouterr().err
+    assert scripts2021.main(["--working_dir", root, "--scripts", "postprocess_get_from_stavis"]) == 1
+
+
+def test_targets_come_from_stavis(tmp_path, capsys):
+    make_grouped(tmp_path / "datasets/processed/Grouped_frames", frames=4)
+    make_grouped(tmp_path / "datasets/processed/Grouped_frames", video="unknown", frames=1)
+    prepared = make_stavis(tmp_path / "datasets/stavis_preprocessed")
+    words = ["--working_dir", str(tmp_path), "--scripts", "postprocess_get_from_stavis"]
+    assert scripts2021.main(words) == 0
+    assert "3 frames have the targets" in capsys.readouterr().out
+    frame = tmp_path / "datasets/processed/Grouped_frames/diem/talk_96x64/2"
+    density = prepared / "diem/talk_96x64/maps/eyeMap_00002.jpg"
+    assert (frame / "transformed_salmap_1.jpg").read_bytes() == density.read_bytes()
+    with Image.open(frame / "transformed_fixmap_1.jpg") as picture:
+        assert (picture.size, picture.mode) == ((120, 120), "L")
+        rows, columns = np.nonzero(np.asarray(picture) > 127)
+    assert rows.mean() == pytest.approx(30.5 * 120 / 64, abs=1.5)
+    assert columns.mean() == pytest.approx(21.5 * 120 / 96, abs=1.5)
+
+
+def test_the_centre_bias_stand_in():
+    picture = centre_bias()
+    assert picture.shape == (244, 298)
+    assert (picture > 0).mean() == pytest.approx(0.22, abs=0.01)
+    np.testing.assert_array_equal(picture, picture[::-1, ::-1])

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from gasp import create_model
+from gasp.cli import infer2021
+from gasp.config.json2021 import write_preset
+from gasp.config.presets2021 import inference_preset, inference_presets
+from gasp.datasets.grouped import GroupedFrames
+from gasp.inference.fused import fuse_video, load_network
+from gasp.inference.run import generator_settings, run_inference
+from gasp.inference.tables import METRICS
+from helpers.gaze_sets import make_coutrot
+from helpers.grouped_frames import MAPS, make_grouped
+
+FRAMES = 5
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A working directory with one stored video of test_ave, and random weights of the static network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GASP_OFFLINE", "1")
+    make_grouped(
+        tmp_path / "datasets/processed/Grouped_frames", "coutrot1", "clip_58", frames=FRAMES, size=64
+    )
+    torch.manual_seed(0)
+    torch.save(create_model("GASPDAMEncGMUConv", modalities=5).state_dict(), tmp_path / "static.pt")
+    return tmp_path
+
+
+def configure(root, name, **changes):
+    preset = inference_preset(name) | changes
+    preset["model_groups"][0][0][3]["weights_file"] = "static.pt"
+    write_preset(root / f"{name}.json", preset)
+    return ["--infer_config_file", f"{name}.json", "-q"]
+
+
+def test_the_metrics_preset_writes_the_tables_of_2021(root, capsys):
+    from gasp.cli import downloads2021
+
+    downloads2021.main(["--working_dir", ".", "-q"])
+    network = {"model_name": "GASPDAMEncGMUConv", "modalities": 5}
+    inputs = {"inp_img_names_list": list(MAPS)}
+    post = inference_preset("InferMetricsGASP")["model_groups"][0][0][5]
+    words = configure(
+        root, "InferMetricsGASP", model_groups=[[["GASPInference", 1, [0], network, inputs, post]]]
+    )
+    assert infer2021.main(words[:2]) == 0
+    assert "coutrot1/clip_58" in capsys.readouterr().out
+    table = root / "logs/metrics/defaultgazenet.csv"
+    (row,) = csv.DictReader(table.open())
+    assert (row["video_id"], row["dataset"], row["frames_len"]) == (
+        "coutrot1/clip_58",
+        "processed",
+        str(FRAMES),
+    )
+    scores = {name: float(row[name]) for name in ("aucj", "aucs", "cc", "nss", "sim")}
+    assert 0 <= scores["aucj"] <= 1
+    assert -1 <= scores["cc"] <= 1
+    (gates,) = csv.DictReader((root / "logs/metrics/defaultgazenet_gate_scores.csv").open())
+    assert len(gates) == 3 + 5
+    assert all(0 <= float(gates[str(index)]) <= 1 for index in range(5))
+    before = table.read_text()
+    assert infer2021.main(words) == 0
+    assert table.read_text() == before, "a second run replaces the row"
+
+
+def test_the_visualisation_preset_writes_videos(root):
+    assert infer2021.main(configure(root, "InferVisualizeGASPDAMGMU1x1Conv", width=128, height=96)) == 0
+    folder = root / "datasets/processed/Videos/coutrot1/clip_58"
+    shown = inference_preset("InferVisualizeGASPDAMGMU1x1Conv")["model_groups"][0][0][5]["plot_override"][0]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{name}.avi" for name in shown)
+    with av.open(str(folder / "det_transformed_gasp.avi")) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert (len(frames), frames[0].shape) == (FRAMES, (96, 128, 3))
+
+
+def test_predictions_are_those_of_the_network(root):
+    fusion = load_network(
+        {"model_name": "GASPDAMEncGMUConv", "weights_file": "static.pt", "modalities": 5}, MAPS, root
+    )
+    video = GroupedFrames(root / "datasets/processed/Grouped_frames").video("coutrot1", "clip_58")
+    (video.folder / "3" / f"{MAPS[2]}_1.jpg").unlink()
+    fused = dict(fuse_video(video, fusion, MAPS, torch.device("cpu")))
+    assert sorted(fused) == list(range(1, FRAMES + 1))
+    pictures = [
+        np.zeros((120, 120, 3), np.uint8)
+        if index == 2
+        else video.window(2, 1, [name]).maps[0].transpose(1, 2, 0)
+        for index, name in enumerate(MAPS)
+    ]
+    stacked = torch.from_numpy(fusion.preprocessing.stack(pictures))[None]
+    with torch.inference_mode():
+        logits = fusion.network(fusion.preprocessing.normalise(stacked)).logits[0, 0].sigmoid()
+    expected = (logits - logits.min()) / (logits.max() - logits.min())
+    # The pictures are flat, so that the two ways of resizing agree.
+    np.testing.assert_allclose(fused[3].saliency, expected.numpy(), atol=0.02)
+    assert set(fused[3].gates) == {"captured", "dave", "esr9", "videogaze", "gaze360"}
+
+
+def test_generators_ask_for_what_their_models_need():
+    preset = inference_preset("InferGeneratorAllModelsDIEM")
+    settings = generator_settings(preset, "cpu")
+    assert settings.cues == ("captured", "dave", "esr9", "gaze360", "videogaze")
+    assert settings.faces == "s3fd"
+
+
+def test_a_generator_says_which_weights_are_missing(root, capsys):
+    make_coutrot(root / "datasets/ave/database1")
+    (root / "datasets/processed").mkdir(exist_ok=True)
+    (root / "datasets/processed/train_ave.csv").write_text(
+        "video_id,fps,scene_type,dataset\nclip_2,25,Social,coutrot1\n"
+    )
+    assert infer2021.main(["--infer_config", "InferGeneratorAllModelsCoutrot1"]) == 1
+    assert "gasp download" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name", inference_presets())
+def test_every_preset_says_what_it_lacks(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GASP_OFFLINE", "1")
+    monkeypatch.setenv("GASP_CWD", str(tmp_path))
+    assert infer2021.main(["--infer_config", name]) in (1, 2)
+    said = capsys.readouterr().err
+    assert said.startswith("gasp: error:")
+    assert "Traceback" not in said
+
+
+def test_wrong_presets_are_answered(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert infer2021.main(["--infer_config", "InferMetricGASP"]) == 2
+    assert "did you mean 'InferMetricsGASP'" in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "x.json").write_text(json.dumps({"raeder": "DIEMSampleReader"}))
+    assert infer2021.main(["--infer_config_file", "x.json"]) == 2
+    assert "did you mean 'reader'" in " ".join(capsys.readouterr().err.split())
+    preset = inference_preset("InferMetricsGASP") | {"reader": "DIEMReader"}
+    with pytest.raises(Exception, match="did you mean 'DIEMSampleReader'"):
+        run_inference(preset, "mine", tmp_path)
+
+
+def test_all_metrics_of_2021_can_be_asked_for():
+    rng = np.random.default_rng(0)
+    saliency, density = rng.integers(1, 255, (2, 40, 50), np.uint8)
+    points = np.zeros((40, 50), bool)
+    points[10, 10:13] = True
+    for name, metric in METRICS.items():
+        assert np.isfinite(metric(saliency, points, density, density)), name
+    assert np.isnan(METRICS["aucs"](saliency, points, density, None))
