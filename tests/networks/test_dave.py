@@ -1,4 +1,4 @@
-"""DAVE: published values, names, what may be kept between windows."""
+"""DAVE: published values, names, with and without sound."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch
 
 from gasp.errors import InputError, UsageError
 from gasp.networks import create_model
-from gasp.networks.dave import DAVE
 from helpers.parity import Case, case_names
 
 
@@ -24,36 +23,6 @@ def test_dave_gives_published_values(name: str) -> None:
         assert "audio_embedding" not in case.expected
     else:
         case.check(audio_embedding=output.audio_embedding)
-
-
-@torch.inference_mode()
-def test_dave_on_what_was_kept_equals_dave_on_the_window() -> None:
-    torch.manual_seed(0)
-    model = create_model("dave")
-    assert isinstance(model, DAVE)
-    frames = torch.randn(1, 3, 17, 64, 32)
-    audio = torch.randn(1, 3, 16, 64, 64)
-    before, now = frames[:, :, :16], frames[:, :, 1:]
-    whole = model(now, audio)
-
-    stem = model.slide_stem(model.stem(before), now)
-    kept = model(now, audio_embedding=model.embed_audio(audio), stem=stem)
-
-    torch.testing.assert_close(stem, model.stem(now), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(kept, whole, atol=1e-5, rtol=1e-5)
-
-
-@torch.inference_mode()
-def test_dave_stem_slides_over_windows_whose_first_frame_differs() -> None:
-    torch.manual_seed(0)
-    model = create_model("dave")
-    assert isinstance(model, DAVE)
-    frames = torch.randn(1, 3, 17, 32, 32)
-    doubled = [torch.cat([frames[:, :, i : i + 1], frames[:, :, i : i + 15]], 2) for i in (1, 2)]
-
-    stem = model.slide_stem(model.stem(doubled[0]), doubled[1], fresh=1)
-
-    torch.testing.assert_close(stem, model.stem(doubled[1]), atol=1e-5, rtol=1e-5)
 
 
 @torch.inference_mode()

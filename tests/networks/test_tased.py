@@ -76,18 +76,6 @@ def test_pooling_axis_by_axis_equals_pooling(
     assert torch.equal(max_pool3d(channels_last, kernel, stride, padding), expected)
 
 
-@torch.inference_mode()
-def test_the_first_stage_slides_by_two_frames() -> None:
-    torch.manual_seed(0)
-    model = create_model("tased")
-    assert isinstance(model, TASEDNet)
-    frames = torch.randn(1, 3, 34, 32, 32)
-    now = frames[:, :, 2:]
-    base1 = model.slide_base1(model.base1(frames[:, :, :32]), now)
-    torch.testing.assert_close(base1, model.base1(now), atol=1e-5, rtol=1e-5)
-    assert model(now, base1=base1).map.shape == (1, 32, 32)
-
-
 @pytest.mark.parametrize("shape", [(1, 3, 16, 32, 32), (1, 3, 32, 32, 48), (3, 32, 32, 32)])
 def test_tased_refuses_other_shapes(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError):

@@ -42,8 +42,9 @@ class DAVE(nn.Module):
 
     Option ``frames_len``: frames and patches of a window, 1 to 16 (published: 16).
 
-    When windows overlap, ``audio_embedding=model.embed_audio(audio)`` may be kept and given in place of
-    ``audio``, and ``stem=model.slide_stem(previous_stem, video)`` in place of what would be computed again.
+    When windows overlap, ``model.from_stem(stem, audio_embedding)`` takes what they share: the audio embedding from
+    :meth:`embed_audio`, and the stem from :class:`~gasp.networks.blocks.windows.StemOfWindows`. More cannot be
+    shared: the first pooling halves time, and after the next layers every position sees the window's ends.
     """
 
     def __init__(self, *, frames_len: int = 16) -> None:
@@ -58,19 +59,14 @@ class DAVE(nn.Module):
         self.combinedEmbedding = nn.Conv2d(1024, 512, 1)
         self.saliency = nn.Conv2d(128, 1, 1)
 
-    def forward(
-        self,
-        video: Tensor,
-        audio: Tensor | None = None,
-        *,
-        audio_embedding: Tensor | None = None,
-        stem: Tensor | None = None,
-    ) -> DAVEOutput:
+    def forward(self, video: Tensor, audio: Tensor | None = None) -> DAVEOutput:
         """Saliency of the last frame of each clip, and the embeddings it is made from."""
         require_clip(video, self.frames_len, multiple=32)
-        if audio_embedding is None and audio is not None:
-            audio_embedding = self.embed_audio(audio)
-        video_embedding = self.video_branch(self.stem(video) if stem is None else stem)
+        return self.from_stem(self.stem(video), None if audio is None else self.embed_audio(audio))
+
+    def from_stem(self, stem: Tensor, audio_embedding: Tensor | None = None) -> DAVEOutput:
+        """The same from what :meth:`stem` and :meth:`embed_audio` give."""
+        video_embedding = self.video_branch(stem)
         return DAVEOutput(self._decode(video_embedding, audio_embedding), video_embedding, audio_embedding)
 
     def embed_audio(self, audio: Tensor) -> Tensor:
@@ -82,10 +78,6 @@ class DAVE(nn.Module):
     def stem(self, video: Tensor) -> Tensor:
         """First activations of clips, (N, 64, frames_len, H/2, W/2); over a third of the network's work."""
         return self.video_branch.stem(video)
-
-    def slide_stem(self, previous: Tensor, video: Tensor, *, fresh: int = 0) -> Tensor:
-        """The stem of clips from that of clips one frame earlier; see :meth:`Stem3D.slide_stem`."""
-        return self.video_branch.slide_stem(previous, video, fresh=fresh)
 
     def _decode(self, video_embedding: Tensor, audio_embedding: Tensor | None) -> Tensor:
         video = video_embedding.squeeze(2)

@@ -37,8 +37,9 @@ class STAViS(Stem3D):
     audiovisual network takes (published: 112); ``sample_duration``, frames of a window (published: 16);
     ``batch_statistics`` normalises with the statistics of the input itself, as one published pipeline does.
 
-    When windows overlap, ``audio_embedding=model.embed_audio(audio)`` may be kept and given in place of
-    ``audio``, and ``stem=model.slide_stem(previous_stem, video)`` in place of what would be computed again.
+    When windows overlap, ``model.from_stem(stem, size, audio_embedding)`` takes what they share: the audio embedding
+    from :meth:`embed_audio`, and the stem from :class:`~gasp.networks.blocks.windows.StemOfWindows`. More cannot be
+    shared: the first attention comes from the mean of all frames and changes everything after it.
     """
 
     def __init__(
@@ -75,24 +76,23 @@ class STAViS(Stem3D):
         """Patterns of entries that a checkpoint may hold although this network has no use for them."""
         return () if self.audiovisual else ("fuseav.*", "soundnet8.*", "fusion3.*")
 
-    def forward(
-        self,
-        video: Tensor,
-        audio: Tensor | None = None,
-        *,
-        audio_embedding: Tensor | None = None,
-        stem: Tensor | None = None,
-    ) -> STAViSOutput:
+    def forward(self, video: Tensor, audio: Tensor | None = None) -> STAViSOutput:
         """Logits of a fixation at each pixel."""
         require_clip(video, self.sample_duration)
-        size = video.shape[-2:]
+        embedding = self.embed_audio(audio) if self.audiovisual and audio is not None else None
+        height, width = video.shape[-2:]
+        return self.from_stem(self.stem(video), (height, width), embedding)
+
+    def from_stem(
+        self, stem: Tensor, size: tuple[int, int], audio_embedding: Tensor | None = None
+    ) -> STAViSOutput:
+        """The same from what :meth:`stem` and :meth:`embed_audio` give, for pictures of ``size`` (H, W)."""
         if self.audiovisual and size != (self.sample_size, self.sample_size):
             raise InputError(
                 f"The audiovisual network takes pictures of {self.sample_size} x {self.sample_size} pixels, "
                 f"not {size[0]} x {size[1]}; the visual one (audiovisual=False) takes any."
             )
-        x = self.stem(video) if stem is None else stem
-        x, side1 = self.score_dsn[0](x, size)
+        x, side1 = self.score_dsn[0](stem, size)
         x = self.layer1(max_pool3d(x, (3, 3, 3), (2, 2, 2), (1, 1, 1)))
         x, side2 = self.score_dsn[1](x, size)
         before_attention = self.layer2(x)
@@ -103,8 +103,8 @@ class STAViS(Stem3D):
             return STAViSOutput(self.fuse(torch.cat(sides, 1)))
 
         if audio_embedding is None:
-            audio_embedding = self.embed_audio(self._silence(video) if audio is None else audio)
-        require_shape("audio_embedding", audio_embedding, (video.shape[0], 1024))
+            audio_embedding = self.embed_audio(stem.new_zeros(len(stem), 1, 1, 35280))
+        require_shape("audio_embedding", audio_embedding, (len(stem), 1024))
         heard = _crop_centre(self.fusion3(before_attention, audio_embedding), size)
         return STAViSOutput(self.fuseav(torch.cat([*sides, heard], 1)))
 
@@ -119,9 +119,6 @@ class STAViS(Stem3D):
                 f"possible), not {audio.shape[3]}."
             )
         return self.soundnet8(audio).flatten(1)
-
-    def _silence(self, video: Tensor) -> Tensor:
-        return video.new_zeros(video.shape[0], 1, 1, 35280)
 
 
 _SHORTEST_AUDIO, _LONGEST_AUDIO = 12766, 78301

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gasp.networks.blocks.s3d import S3D, batch_norm
+from gasp.networks.blocks.s3d import S3D, S3DFeatures, batch_norm
 from gasp.networks.blocks.shapes import require_clip
 
 FRAMES = 32
@@ -29,6 +29,10 @@ class TASEDNet(S3D):
 
     Call: ``(video)``, (N, 3, 32, H, W): RGB in -1..1, oldest frame first; H and W multiples of 32 (published:
     224 x 384). The map belongs to the last frame.
+
+    When windows overlap, ``model.from_base1(base1)`` takes what they share, from
+    :class:`~gasp.networks.blocks.windows.Base1OfWindows`. More is not worth it: after the next stages only a few
+    positions per window do not depend on its ends, in four phases; the decoder depends on all.
 
     Arg-max decisions closer than rounding exist in every full-size window, so that maps of two devices, or of
     two numbers of threads, may differ in places.
@@ -52,10 +56,16 @@ class TASEDNet(S3D):
             nn.Sigmoid(),
         )
 
-    def forward(self, video: Tensor, *, base1: Tensor | None = None) -> TASEDNetOutput:
-        """Saliency of the last frame; ``base1`` of the clip may be given when it is known already."""
+    def forward(self, video: Tensor) -> TASEDNetOutput:
+        """Saliency of the last frame."""
         require_clip(video, FRAMES, multiple=32)
-        features = self.encode(video, base1)
+        return self._decode(self.encode(video))
+
+    def from_base1(self, base1: Tensor) -> TASEDNetOutput:
+        """The same from the features of the first stage."""
+        return self._decode(self.encode_rest(base1))
+
+    def _decode(self, features: S3DFeatures) -> TASEDNetOutput:
         x = self.convtsp1(features.base4)
         x = self.convtsp2(_unpool_like(features.base3, x, kernel=2))
         x = self.convtsp3(_unpool_like(features.base2, x, kernel=3))

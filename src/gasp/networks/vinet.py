@@ -32,6 +32,9 @@ class ViNet(nn.Module):
 
     Call: ``(video)``, (N, 3, 32, H, W): RGB, normalised with ImageNet's mean and standard deviation, oldest
     frame first; H and W multiples of 32 (published: 224 x 384). The map belongs to the last frame.
+
+    When windows overlap, ``model.from_base1(base1)`` takes what they share, from
+    :class:`~gasp.networks.blocks.windows.Base1OfWindows`. More is not worth it, as for TASED-Net.
     """
 
     def __init__(self) -> None:
@@ -39,10 +42,14 @@ class ViNet(nn.Module):
         self.backbone = S3D()
         self.decoder = _Decoder()
 
-    def forward(self, video: Tensor, *, base1: Tensor | None = None) -> ViNetOutput:
-        """Saliency of the last frame; ``base1`` of the clip may be given when it is known already."""
+    def forward(self, video: Tensor) -> ViNetOutput:
+        """Saliency of the last frame."""
         require_clip(video, FRAMES, multiple=32)
-        return ViNetOutput(self.decoder(self.backbone.encode(video, base1)))
+        return ViNetOutput(self.decoder(self.backbone.encode(video)))
+
+    def from_base1(self, base1: Tensor) -> ViNetOutput:
+        """The same from the features of the encoder's first stage."""
+        return ViNetOutput(self.decoder(self.backbone.encode_rest(base1)))
 
 
 class AViNet(nn.Module):
@@ -51,8 +58,8 @@ class AViNet(nn.Module):
     Call: ``(video, audio)``; ``video`` as for ViNet, but exactly 224 x 384; ``audio`` (N, 1, L, 1): waveform
     excerpt of the window, L = 70560 (original) or 48000. For silence give zeros.
 
-    When windows overlap, ``audio_embedding=model.embed_audio(audio)`` may be kept and given in place of
-    ``audio``.
+    When windows overlap, ``model.from_base1(base1, audio_embedding)`` takes what they share, as for ViNet, and the
+    audio embedding from :meth:`embed_audio`.
     """
 
     def __init__(self) -> None:
@@ -61,22 +68,19 @@ class AViNet(nn.Module):
         self.audionet = SoundNet8()
         self.bilinear = nn.Bilinear(42, 3, 4 * 7 * 12)
 
-    def forward(
-        self,
-        video: Tensor,
-        audio: Tensor | None = None,
-        *,
-        audio_embedding: Tensor | None = None,
-        base1: Tensor | None = None,
-    ) -> ViNetOutput:
+    def forward(self, video: Tensor, audio: Tensor | None = None) -> ViNetOutput:
         """Saliency of the last frame."""
         require_shape("video", video, (None, 3, FRAMES, *AVINET_SIZE))
-        if audio_embedding is None:
-            if audio is None:
-                raise InputError("AViNet needs sound: give zeros of shape (N, 1, 70560, 1) for silence.")
-            audio_embedding = self.embed_audio(audio)
-        require_shape("audio_embedding", audio_embedding, (video.shape[0], 1024, 3))
-        features = self.visual_model.backbone.encode(video, base1)
+        if audio is None:
+            raise InputError("AViNet needs sound: give zeros of shape (N, 1, 70560, 1) for silence.")
+        return self._decode(self.visual_model.backbone.encode(video), self.embed_audio(audio))
+
+    def from_base1(self, base1: Tensor, audio_embedding: Tensor) -> ViNetOutput:
+        """The same from the features of the encoder's first stage and what :meth:`embed_audio` gives."""
+        return self._decode(self.visual_model.backbone.encode_rest(base1), audio_embedding)
+
+    def _decode(self, features: S3DFeatures, audio_embedding: Tensor) -> ViNetOutput:
+        require_shape("audio_embedding", audio_embedding, (len(features.base4), 1024, 3))
         # (N, 1024, 4, 7, 12) to (N, 1024, 42): the maximum over time, and every second column.
         seen = features.base4[..., ::2].amax(2).flatten(2)
         fused = self.bilinear(seen, audio_embedding).unflatten(2, features.base4.shape[2:])

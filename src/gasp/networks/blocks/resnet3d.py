@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -10,8 +9,8 @@ from gasp.networks.blocks.batch_statistics import BatchStatistics
 
 Norm = type[nn.BatchNorm3d] | type[BatchStatistics]
 
-_REACH = 3
-"""Frames that the stem looks back and ahead."""
+STEM_REACH = 3
+"""Frames that the stem looks back and ahead, and pixels to each side."""
 
 
 class Stem3D(nn.Module):
@@ -19,34 +18,13 @@ class Stem3D(nn.Module):
 
     def __init__(self, norm: Norm = nn.BatchNorm3d) -> None:
         super().__init__()
-        kernel = 2 * _REACH + 1
-        self.conv1 = nn.Conv3d(3, 64, kernel, stride=(1, 2, 2), padding=_REACH, bias=False)
+        kernel = 2 * STEM_REACH + 1
+        self.conv1 = nn.Conv3d(3, 64, kernel, stride=(1, 2, 2), padding=STEM_REACH, bias=False)
         self.bn1 = norm(64)
 
     def stem(self, clip: Tensor) -> Tensor:
         """First activations of a clip: (N, 3, T, H, W) to (N, 64, T, H/2, W/2)."""
         return F.relu_(self.bn1(self.conv1(clip)))
-
-    def slide_stem(self, previous: Tensor, clip: Tensor, *, fresh: int = 0) -> Tensor:
-        """:meth:`stem` of a clip that is one frame further than the one ``previous`` is the stem of.
-
-        Equal to ``stem(clip)`` up to rounding, for less than half of the work: only positions near an end of
-        the clip, which see its zero padding, are computed. ``fresh`` tells how many leading frames of
-        ``clip`` are not the previous clip's, shifted by one.
-        """
-        frames = clip.shape[2]
-        start = _REACH + fresh
-        stop = frames - _REACH - 1
-        if start >= stop or isinstance(self.bn1, BatchStatistics):
-            return self.stem(clip)
-        first = self._stem_of_part(F.pad(clip[:, :, : start + _REACH], (0, 0, 0, 0, _REACH, 0)))
-        last = self._stem_of_part(F.pad(clip[:, :, stop - _REACH :], (0, 0, 0, 0, 0, _REACH)))
-        return torch.cat([first, previous[:, :, start + 1 : stop + 1], last], 2)
-
-    def _stem_of_part(self, padded: Tensor) -> Tensor:
-        """Stem of frames that bring their own padding in time."""
-        part = F.conv3d(padded, self.conv1.weight, stride=(1, 2, 2), padding=(0, _REACH, _REACH))
-        return F.relu_(self.bn1(part))
 
 
 class BasicBlock(nn.Module):

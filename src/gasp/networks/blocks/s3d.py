@@ -51,33 +51,16 @@ class S3D(nn.Module):
             Mixed(832, 384, (192, 384), (48, 128), 128),
         )
 
-    def encode(self, video: Tensor, base1: Tensor | None = None) -> S3DFeatures:
-        """Features of clips (N, 3, T, H, W); T a multiple of 8, H and W of 32.
+    def encode(self, video: Tensor) -> S3DFeatures:
+        """Features of clips (N, 3, T, H, W); T a multiple of 8, H and W of 32."""
+        return self.encode_rest(self.base1(channels_last_on_cpu(video)))
 
-        ``base1`` are the clips' features of the first stage where they are known already.
-        """
-        base1 = self.base1(channels_last_on_cpu(video)) if base1 is None else base1
+    def encode_rest(self, base1: Tensor) -> S3DFeatures:
+        """All features, from those of the first stage."""
         base2 = self.base2(max_pool3d(base1, (1, 3, 3), (1, 2, 2), (0, 1, 1)))
         base3 = self.base3(max_pool3d(base2, (3, 3, 3), (2, 2, 2), (1, 1, 1)))
         base4 = self.base4(max_pool3d(base3, (2, 2, 2), (2, 2, 2), (0, 0, 0)))
         return S3DFeatures(base1, base2, base3, base4)
-
-    def slide_base1(self, previous: Tensor, video: Tensor) -> Tensor:
-        """The first stage of clips that are two frames further than those ``previous`` is the first stage of.
-
-        Equal to ``base1(video)`` up to rounding, for three quarters of its work: only positions near an end
-        of the clip, which see its zero padding, are computed. (Two frames, since the stage halves time.)
-        """
-        steps = video.shape[2] // 2
-        if steps < 2 * _EDGE:
-            return self.base1(channels_last_on_cpu(video))
-        first = self.base1(channels_last_on_cpu(video[:, :, : 4 * _EDGE]))[:, :, :_EDGE]
-        last = self.base1(channels_last_on_cpu(video[:, :, -4 * _EDGE :]))[:, :, -_EDGE:]
-        return torch.cat([first, previous[:, :, _EDGE + 1 : steps - _EDGE + 1], last], 2)
-
-
-_EDGE = 3
-"""Positions of the first stage at each end of a clip that depend on its zero padding."""
 
 
 class PointwiseConv(nn.Module):
