@@ -14,6 +14,7 @@ from gasp.errors import GaspError
 
 COMMANDS = {
     "predict": "predict where people look in videos and pictures",
+    "evaluate": "score predictions against recorded fixations, beside baselines",
     "demo": "predict a short clip that ships with the package",
     "presets": "list the pipelines that predict can run, and show what they consist of",
     "models": "list the networks and published checkpoints; export networks",

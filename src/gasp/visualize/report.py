@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from typing import Any
 
 from gasp.results.summary import Summary
 from gasp.visualize.charts import Series, clock, legend, line_chart, stacked_chart
 from gasp.visualize.colours import css, modality_colour, person_colour
+from gasp.visualize.page import definitions, facts, meter, page, percent
 
 _MOST_BANDS = 7
 _MOST_ROWS = 20
@@ -33,8 +33,6 @@ def render_report(manifest: Mapping[str, Any], summary: Summary, thumbnails: Seq
     ``manifest``: what ``run.json`` holds. Sections without content (no faces, no gates, one frame) say so in
     a sentence or are left out.
     """
-    style = resources.files("gasp.visualize").joinpath("report.css").read_text(encoding="utf-8")
-    title = escape(str(manifest["input"]["name"]))
     sections = (
         _header(manifest, summary),
         _key_frames(thumbnails),
@@ -43,38 +41,30 @@ def render_report(manifest: Mapping[str, Any], summary: Summary, thumbnails: Seq
         _focus(summary, manifest["input"]),
         _run(manifest),
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title} · gasp</title>\n<style>\n{style}</style></head>\n<body><main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</main></body></html>\n"
-    )
+    return page(str(manifest["input"]["name"]), sections)
 
 
 def _header(manifest: Mapping[str, Any], summary: Summary) -> str:
     source = manifest["input"]
-    facts = [(f"{summary.frames:,}", "frame predicted" if summary.frames == 1 else "frames predicted")]
-    facts.append((str(len(summary.people)), "person found" if len(summary.people) == 1 else "people found"))
+    tiles = [(f"{summary.frames:,}", "frame predicted" if summary.frames == 1 else "frames predicted")]
+    tiles.append((str(len(summary.people)), "person found" if len(summary.people) == 1 else "people found"))
     on_faces = sum(person.attention for person in summary.people.values()) / summary.frames
     if summary.people:
-        facts.append((_percent(min(1.0, on_faces)), "of attention on faces"))
+        tiles.append((percent(min(1.0, on_faces)), "of attention on faces"))
         track, most = summary.ranking()[0]
-        facts.append((f"person {track}", f"draws most: {_percent(most.attention / summary.frames)}"))
+        tiles.append((f"person {track}", f"draws most: {percent(most.attention / summary.frames)}"))
     if summary.mean_gates():
         name, value = max(summary.mean_gates().items(), key=lambda item: item[1])
-        facts.append((name, f"is the most open gate: {value:.2f}"))
+        tiles.append((name, f"is the most open gate: {value:.2f}"))
     partial = ' <span class="badge">partial</span>' if manifest["status"] == "partial" else ""
     about = [f"{source['width']} × {source['height']} pixels", f"{source['fps']:.4g} frames per second"]
     if source.get("duration"):
         about.insert(0, clock(source["duration"]))
     about.append("with sound" if source.get("has_sound") else "without sound")
-    items = "".join(f"<li><b>{escape(value)}</b>{escape(what)}</li>" for value, what in facts)
     return (
         f"<h1>{escape(str(source['name']))}{partial}</h1>"
         f'<p class="soft">Where people are predicted to look · {escape(" · ".join(about))} · '
-        f"gasp {escape(str(manifest['versions']['gasp']))}</p>"
-        f'<ul class="facts">{items}</ul>'
+        f"gasp {escape(str(manifest['versions']['gasp']))}</p>" + facts(tiles)
     )
 
 
@@ -116,7 +106,7 @@ def _people(summary: Summary) -> str:
             for point in summary.points
         ]
         series.append(Series(f"{len(ranking) - len(shown)} others", _ELSEWHERE, others))
-    chart = stacked_chart(_times(summary), series, unit=_percent)
+    chart = stacked_chart(_times(summary), series, unit=percent)
     rest = " over time; the rest lies elsewhere in the picture. Colours are those of the overlay.</p>"
     return title + note + rest + chart + legend(series) + _people_table(summary)
 
@@ -128,11 +118,12 @@ def _people_table(summary: Summary) -> str:
     for track, person in summary.ranking()[:_MOST_ROWS]:
         colour = css(person_colour(track))
         seen = clock(person.first) if person.frames == 1 else f"{clock(person.first)} – {clock(person.last)}"
+        share = person.attention / summary.frames
         cells = [
             f'<td><i style="background:{colour}"></i>person {track}</td>',
             f'<td class="number">{seen}</td><td class="number">{person.frames:,}</td>',
-            f'<td class="number">{_meter(person.attention / summary.frames, colour)}</td>',
-            f'<td class="number">{_percent(person.attention / person.frames)}</td>',
+            f'<td class="number">{meter(share, colour)} {percent(share)}</td>',
+            f'<td class="number">{percent(person.attention / person.frames)}</td>',
         ]
         if speaking:
             value = "–" if person.speaking is None else f"{person.speaking / person.frames:.2f}"
@@ -196,7 +187,7 @@ def _focus(summary: Summary, source: Mapping[str, Any]) -> str:
     return (
         "<h2>Focus over time</h2><p class='note'>Place of the most salient point, as a share of the "
         "picture's width and height.</p>"
-        + line_chart(_times(summary), series, low=0, high=1, unit=_percent)
+        + line_chart(_times(summary), series, low=0, high=1, unit=percent)
         + legend(series)
         + "<h2>Spread of attention</h2><p class='note'>Entropy of the map in bits: low when all attention is "
         "in one place, high when it is scattered.</p>"
@@ -206,7 +197,7 @@ def _focus(summary: Summary, source: Mapping[str, Any]) -> str:
 
 def _run(manifest: Mapping[str, Any]) -> str:
     counts, timing, source = manifest["frames"], manifest["timing"], manifest["input"]
-    facts = {
+    entries = {
         "Input": source.get("path") or "pictures in memory",
         "SHA-256": source.get("sha256") or "–",
         "Frames": f"{counts['done']:,} done, {counts['skipped']:,} skipped, {counts['failed']:,} failed",
@@ -214,7 +205,7 @@ def _run(manifest: Mapping[str, Any]) -> str:
         "Finished": timing["finished"],
     }
     if events := manifest.get("events"):
-        facts["Events"] = "; ".join(f"{count} × {event}" for event, count in events.items())
+        entries["Events"] = "; ".join(f"{count} × {event}" for event, count in events.items())
     weights = "".join(
         f"<tr><td>{escape(str(entry.get('name') or entry.get('file', '')))}</td>"
         f"<td>{escape(str(entry.get('licence', 'unknown')))}</td>"
@@ -228,34 +219,12 @@ def _run(manifest: Mapping[str, Any]) -> str:
     )
     versions = {**manifest["versions"], **manifest["platform"]}
     return (
-        f"<h2>This run</h2>{_definitions(facts)}{table}"
-        f"<details open><summary>Settings</summary>{_definitions(manifest['settings'])}</details>"
-        f"<details><summary>Versions</summary>{_definitions(versions)}</details>"
+        f"<h2>This run</h2>{definitions(entries)}{table}"
+        f"<details open><summary>Settings</summary>{definitions(manifest['settings'])}</details>"
+        f"<details><summary>Versions</summary>{definitions(versions)}</details>"
         "<footer>A prediction by a network, not a measurement of anybody's eyes.</footer>"
     )
 
 
-def _definitions(values: Mapping[str, Any]) -> str:
-    entries = "".join(
-        f"<dt>{escape(str(name))}</dt><dd>{escape(_written(value))}</dd>" for name, value in values.items()
-    )
-    return f"<dl>{entries}</dl>"
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return {True: "yes", False: "no", None: "–"}[value] if isinstance(value, bool | None) else str(value)
-    return ", ".join(str(part) for part in value)
-
-
 def _times(summary: Summary) -> list[float]:
     return [point.time for point in summary.points]
-
-
-def _meter(share: float, colour: str) -> str:
-    width = f"{100 * min(1.0, share):.1f}"
-    return f'<span class="meter"><i style="width:{width}%;background:{colour}"></i></span> {_percent(share)}'
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

@@ -1,0 +1,293 @@
+"""``gasp evaluate``: predictions against recorded fixations, beside baselines."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gasp.evaluation.items import ItemSet
+    from gasp.evaluation.results import Evaluation
+    from gasp.evaluation.run import EvaluationSettings, Progress
+    from gasp.evaluation.systems import MapFolder, PipelineSystem
+
+log = logging.getLogger(__name__)
+
+EPILOG = """\
+Without --system the packaged pipeline is run. Baselines always stand beside it: a centre prior, the mean density of
+the other videos, marked faces where the dataset has them, and the other observers.
+
+examples:
+  gasp evaluate osie/ -o results
+  gasp evaluate findwho/ -o results --rate 2 --ablation --sound-sensitivity
+  gasp evaluate findwho/ -o results --system ours=results/maps --system theirs=other/maps --system default
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.epilog = EPILOG
+    parser.add_argument("folder", metavar="DATASET_FOLDER", help="videos or pictures with recorded fixations")
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="how it is read: images, findwho, diem, coutrot1, ... (found out)"
+    )
+    parser.add_argument(
+        "--split",
+        metavar="WHICH",
+        help="held-back (pictures' default), all (videos' default), or a list of videos",
+    )
+    parser.add_argument(
+        "--videos",
+        metavar="A,B,...",
+        help="only these videos or pictures, for a look; others mean these others",
+    )
+    parser.add_argument(
+        "--system", action="append", default=[], metavar="NAME=FOLDER",
+        help="maps of `gasp predict --maps png|npy`; again for more; the name default alone is the pipeline",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="folder of the tables and the report"
+    )
+    scoring = parser.add_argument_group("scoring")
+    scoring.add_argument(
+        "--rate", type=float, metavar="HZ", help="scored frames per second of video (every frame)"
+    )
+    scoring.add_argument(
+        "--size", type=int, default=640, metavar="PX",
+        help="longer side at which maps are scored (640), 0 for the source's",
+    )  # fmt: skip
+    scoring.add_argument(
+        "--blur", type=float, metavar="F", help="density kernel of pictures, a fraction of their width"
+    )
+    scoring.add_argument(
+        "--gain-over",
+        choices=("centre", "others"),
+        default="centre",
+        help="baseline of information gain (centre)",
+    )
+    scoring.add_argument(
+        "--no-ceiling", action="store_true", help="leave out the other observers: much quicker"
+    )
+    scoring.add_argument("--draws", type=int, default=2000, metavar="N", help="of the bootstrap (2000)")
+    scoring.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (0)")
+    scoring.add_argument(
+        "--workers", type=int, metavar="N", help="threads that score (number of CPUs, 8 at most)"
+    )
+    asking = parser.add_argument_group("diagnostics of the pipeline")
+    asking.add_argument("--ablation", action="store_true", help="also with each cue left out")
+    asking.add_argument(
+        "--sound-sensitivity", action="store_true",
+        help="also with the sound muted, of another video, and shifted (three more runs)",
+    )  # fmt: skip
+    asking.add_argument(
+        "--shift", type=float, default=2.0, metavar="S", help="seconds of the shifted sound (2)"
+    )
+    looking = parser.add_argument_group("prediction by the pipeline, as in gasp predict")
+    looking.add_argument("--cues", metavar="A,B,...", help="captured, glance, faces, speaking, motion (all)")
+    looking.add_argument("--faces", metavar="DETECTOR", help="glance (default), yunet, s3fd, or none")
+    looking.add_argument("--no-sound", action="store_true", help="do not use the sound")
+    looking.add_argument("--every", type=int, metavar="N", help="predict every N-th frame (1)")
+    looking.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
+    looking.add_argument("--batch", type=int, metavar="N", help="frames computed together (8)")
+    looking.add_argument("--threads", type=int, metavar="N", help="threads of the CPU (PyTorch's choice)")
+    parser.add_argument("--no-report", action="store_true", help="leave out report.html")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluates, prints the table and writes the files; exit status 1 when a video could not be read."""
+    from gasp.evaluation.run import evaluate
+    from gasp.evaluation.tables import plain
+
+    settings = _settings(options)
+    # Wrong names cost nothing; loading networks does.
+    folders, wants_pipeline = _systems(options.system)
+    if (options.ablation or options.sound_sensitivity) and not wants_pipeline:
+        from gasp.errors import UsageError
+
+        raise UsageError("--ablation and --sound-sensitivity need the pipeline; add --system default")
+    if options.output is not None:
+        _check_output(options.output)
+    items = _items(options)
+    pipeline = _pipeline(options) if wants_pipeline else None
+    parts = None if options.output is None else options.output / ".partial"
+    with _progress(items.name, len(items.items), options.quiet) as report:
+        evaluation = evaluate(
+            items, pipeline=pipeline, folders=folders, settings=settings, parts=parts, progress=report
+        )
+    if options.output is not None:
+        _write(evaluation, options.output, report=not options.no_report)
+    for sentence in evaluation.problems.sentences():
+        log.warning("%s", sentence)
+    if options.json:
+        import json
+
+        print(json.dumps(plain(evaluation), indent=2))
+    elif not options.quiet:
+        _print_tables(evaluation)
+        if options.output is not None:
+            print(f"written to {options.output}")
+    return 1 if any("could not be read" in what for what in evaluation.problems.counts) else 0
+
+
+def _settings(options: argparse.Namespace) -> EvaluationSettings:
+    from gasp.errors import UsageError
+    from gasp.evaluation.run import EvaluationSettings
+
+    if options.size < 0:
+        raise UsageError(f"--size = {options.size}: pixels of the longer side, or 0 for the source's size")
+    return EvaluationSettings(
+        rate=options.rate,
+        longest=options.size or None,
+        gain_over=options.gain_over,
+        draws=options.draws,
+        seed=options.seed,
+        workers=min(8, os.cpu_count() or 1) if options.workers is None else options.workers,
+        ceiling=not options.no_ceiling,
+        shots=options.output is not None and not options.no_report,
+    )
+
+
+def _systems(given: list[str]) -> tuple[list[MapFolder], bool]:
+    """The folders of maps, and whether the pipeline is run."""
+    from gasp.errors import UsageError
+    from gasp.evaluation.systems import PIPELINE, MapFolder
+
+    folders, pipeline = [], not given
+    for word in given:
+        name, equals, folder = word.partition("=")
+        if word == PIPELINE:
+            pipeline = True
+        elif not (name.strip() and equals and folder):
+            raise UsageError(f"--system {word!r}: write NAME=FOLDER, or {PIPELINE} for the pipeline")
+        else:
+            folders.append(MapFolder(name.strip(), folder))
+    names = [folder.name for folder in folders]
+    twice = sorted({name for name in names if names.count(name) > 1 or name == PIPELINE})
+    if twice:
+        raise UsageError(f"--system: the name {twice[0]!r} is used twice, or is that of the pipeline")
+    return folders, pipeline
+
+
+def _items(options: argparse.Namespace) -> ItemSet:
+    from gasp.errors import UsageError
+    from gasp.evaluation.items import ItemSet, open_items
+    from gasp.naming import nearest
+
+    items = open_items(options.folder, options.dataset, split=options.split, blur=options.blur)
+    if options.videos is None:
+        return items
+    wanted = [name.strip() for name in options.videos.split(",") if name.strip()]
+    known = {item.id: item for item in items.items}
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"--videos: {items.name} has no {name!r}{nearest(name, known)}")
+    return ItemSet(items.name, [known[name] for name in dict.fromkeys(wanted)], items.skipped)
+
+
+def _pipeline(options: argparse.Namespace) -> PipelineSystem:
+    from gasp.config.settings import PredictSettings
+    from gasp.evaluation.systems import PipelineSystem
+    from gasp.pipeline.pipeline import Networks
+
+    given = {
+        name: getattr(options, name)
+        for name in ("cues", "faces", "every", "device", "batch", "threads")
+        if getattr(options, name) is not None
+    }
+    settings = PredictSettings.read({**given, "sound": not options.no_sound})
+    networks = Networks.load(settings)
+    ablated = (
+        [name for name in networks.fusion.modalities if name in settings.cues] if options.ablation else []
+    )
+    return PipelineSystem(settings, networks, ablated, options.sound_sensitivity, options.shift)
+
+
+def _write(evaluation: Evaluation, out: Path, *, report: bool) -> None:
+    import json
+
+    from gasp.evaluation.tables import write_outputs
+    from gasp.results.manifest import describe_platform
+    from gasp.visualize.evaluation_report import render_evaluation
+    from gasp.weights.files import replacing
+
+    write_outputs(evaluation, out)
+    if report:
+        with replacing(out / "report.html") as temporary:
+            temporary.write_text(render_evaluation(evaluation), encoding="utf-8")
+    manifest = {
+        "format": "gasp-evaluation-1",
+        **evaluation.about,
+        "platform": describe_platform(),
+        "videos": len(evaluation.videos),
+        "frames": evaluation.frame_count,
+        "problems": evaluation.problems.plain(),
+    }
+    with replacing(out / "run.json") as temporary:
+        temporary.write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
+    shutil.rmtree(out / ".partial", ignore_errors=True)
+
+
+def _print_tables(evaluation: Evaluation) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from gasp.evaluation.tables import notes, sections
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=150)
+    for title, head, rows in sections(evaluation):
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for place, name in enumerate(head):
+            table.add_column(name, justify="right" if place else "left", no_wrap=not place)
+        for row in rows:
+            # The interval goes below its mean, so that eight metrics fit on a screen.
+            table.add_row(row[0], *(cell.replace(" [", "\n\\[") for cell in row[1:]))
+        console.print(table)
+    console.print(notes(evaluation), style="dim", highlight=False, markup=False)
+
+
+def _check_output(out: Path) -> None:
+    """Says at once, not after the first video, that nothing can be written."""
+    from gasp.errors import OutputError
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror or error}.") from error
+    if not os.access(out, os.W_OK):
+        raise OutputError(f"{out} cannot be written: permission denied.")
+
+
+@contextmanager
+def _progress(title: str, items: int, quiet: bool) -> Iterator[Progress]:
+    """Two bars on standard error: videos, and frames of the current one."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda video, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        videos = progress.add_task(title, total=items)
+        frames = progress.add_task("", total=None)
+        seen: list[str] = []
+
+        def report(video: str, done: int, total: int) -> None:
+            if video not in seen:
+                seen.append(video)
+                progress.update(videos, completed=len(seen) - 1)
+            progress.update(frames, description=video, completed=done, total=total or None)
+
+        yield report

@@ -1,0 +1,1 @@
+"""Evaluation of predictions against recorded fixations: scores, baselines, intervals, diagnostics, tables."""
