@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 import math
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import distributed, multiprocessing
 
 from gasp import metrics
@@ -51,6 +54,22 @@ def test_parts_and_the_whole_agree_with_the_function(name):
     assert float(parts.compute()) == pytest.approx(expected, abs=1e-12)
     assert int(whole.undefined) == int(parts.undefined) == int(scores.isnan().sum())
     assert int(whole.count + whole.undefined) == 9
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method:UserWarning")
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(sorted(CLASSES)), st.lists(st.integers(0, 9), max_size=4), st.integers(0, 3))
+def test_however_maps_are_split_and_merged_the_mean_is_the_same(name, cuts, seed):
+    given_maps = arguments(name, seed=seed)
+    whole, merged = getattr(metrics, name)(), getattr(metrics, name)()
+    whole.update(*given_maps)
+    bounds = [0, *sorted(cuts), 9]
+    for start, stop in itertools.pairwise(bounds):
+        part = getattr(metrics, name)()
+        part.update(*(each[start:stop] for each in given_maps))
+        merged.merge_state(part)
+    assert float(merged.compute()) == pytest.approx(float(whole.compute()), abs=1e-12)
+    assert (int(merged.count), int(merged.undefined)) == (int(whole.count), int(whole.undefined))
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -197,3 +197,33 @@ def test_a_large_offset_costs_no_digits():
         moved = saliency + offset
         assert metrics.nss(moved, fixations) == pytest.approx(metrics.nss(saliency, fixations), abs=1e-12)
         assert metrics.cc(moved, density) == pytest.approx(metrics.cc(saliency, density), abs=1e-12)
+
+
+def large(scale=1.0, offset=0.0):
+    """Maps (5, 240, 320) of unusual kinds, and what to compare them with; all exact in float32."""
+    random = np.random.default_rng(4)
+    noise = np.round(random.random((240, 320)) ** 4 * 2**12)
+    spike, hole = np.zeros((2, 240, 320))
+    spike[100, 200] = hole[10, 20] = 4096
+    narrow = 4000 + random.integers(0, 2, noise.shape)
+    saliency = np.stack([noise, spike, 4096 - hole, narrow, np.minimum(noise, 3)])
+    fixations = random.random(noise.shape) < 0.001
+    fixations[100, 200] = fixations[10, 20] = True
+    return (
+        saliency * scale + offset,
+        fixations,
+        random.random(noise.shape) < 0.01,
+        noise.T.reshape(noise.shape),
+    )
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset"), [(1, 0), (1, 2**22), (1, -(2**22)), (2.0**-70, 0), (2.0**80, 0)]
+)
+def test_float32_is_as_good_as_float64(scale, offset):
+    saliency, fixations, others, density = large(scale, offset)
+    saliency = np.abs(saliency)
+    assert np.array_equal(saliency.astype(np.float32), saliency)
+    exact = every_metric(saliency, fixations, others, density)
+    for name, values in every_metric(saliency.astype(np.float32), fixations, others, density).items():
+        np.testing.assert_allclose(values, exact[name], atol=1e-6, rtol=1e-6, err_msg=name)
