@@ -18,6 +18,7 @@ NEEDED = (
     "opencv-python-headless",
     "safetensors",
     "pydantic",
+    "pyyaml",
     "rich",
     "soxr",
 )

@@ -253,21 +253,26 @@ def check_detector(name: str) -> str:
 
 
 def as_entry(weights: str) -> Entry | None:
-    """The entry of the catalogue that the text names, or None for that of a file."""
-    return None if _is_path(weights) else find_entry(weights)
+    """The entry of the catalogue that the text names, or None for the path of a file or folder.
 
-
-def _is_path(weights: str) -> bool:
-    return bool(Path(weights).suffix) or "/" in weights or "\\" in weights or Path(weights).exists()
+    Raises :class:`gasp.errors.UsageError` for a text that is neither.
+    """
+    if Path(weights).suffix or "/" in weights or "\\" in weights:
+        return None
+    try:
+        return find_entry(weights)
+    except UsageError:
+        if Path(weights).exists():
+            return None
+        raise
 
 
 def _check_weights(weights: str, others: tuple[str, ...] = ()) -> str:
-    if not _is_path(weights):
-        try:
-            find_entry(weights)
-        except UsageError as error:
-            also = f" {', '.join(others)}, or the path of a file, are possible too." if others else ""
-            raise ValueError(f"{error}{also}") from None
+    try:
+        as_entry(weights)
+    except UsageError as error:
+        also = f" {', '.join(others)}, or the path of a file, are possible too." if others else ""
+        raise ValueError(f"{error}{also}") from None
     return weights
 
 

@@ -27,7 +27,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "default-unisal": {
         "title": "The packaged cues with UNISAL in the place of the packaged saliency network",
-        "cues": ["captured", "unisal", "faces", "speaking", "motion"],
+        # Grey, as the packaged fusion knows saliency maps; the published networks know them in colours.
+        "cues": ["captured", {"name": "unisal", "options": {"colours": "grey"}}, "faces", "speaking", "motion"],
         "fusion": {"modalities": ["captured", "unisal", "faces", "speaking", "motion"]},
     },
     "gasp": {

@@ -47,6 +47,7 @@ class CueRunner:
         self._events = events
         self._make = make
         self._waiting: deque[Observation] = deque()
+        self._failures = 0
 
     def push(self, observations: Sequence[Observation]) -> None:
         """Takes the next frames."""
@@ -58,11 +59,13 @@ class CueRunner:
         else:
             for observation in observations:
                 self._step(self.cue, observation)
+        self._count_failures()
 
     def finish(self) -> None:
         """The video is over: the maps of all frames that still wait."""
         if self._waiting:
             self._run(lambda: cast(WindowedCue, self.cue).finish(), 0)
+            self._count_failures()
 
     def _step(self, cue: Cue, observation: Observation) -> None:
         self._waiting.popleft()
@@ -94,6 +97,14 @@ class CueRunner:
             except ValueError as error:
                 self._events.note(f"cue {self.name} failed", error)
                 self.ready.append(black(observation))
+
+    def _count_failures(self) -> None:
+        """Take over what the cue itself counts in ``failures``: results of its network that are not numbers."""
+        failures = int(getattr(self.cue, "failures", 0))
+        if failures > self._failures:
+            # The cue has said so already.
+            self._events[f"cue {self.name} gave values that are not numbers"] += failures - self._failures
+        self._failures = failures
 
     def _give_up(self, error: Exception | None) -> None:
         self._events.note(f"cue {self.name} failed", error, len(self._waiting))

@@ -62,7 +62,8 @@ class ResultWriter:
     ``settings``: plain values for the manifest. ``weights``: what :func:`gasp.weights.own.describe` says of
     each file. ``cues``: statement of each cue for the report. ``events`` counts what went wrong without
     stopping the run, by description (assign a pipeline's counter to have it recorded), ``failed`` the frames
-    whose prediction failed. ``resumable``: whether what an interrupted run left is taken up. Raises
+    whose prediction failed. ``resumable``: whether what an interrupted run left is taken up.
+    ``warm_up``: frames that are predicted again then, None for all. Raises
     :class:`OutputError` when something cannot be written or another run writes to the same folder.
     """
 
@@ -77,6 +78,7 @@ class ResultWriter:
         cues: Mapping[str, str] | None = None,
         overwrite: bool = False,
         resumable: bool = True,
+        warm_up: int | None = WARM_UP,
         name: str | None = None,
     ) -> None:
         self.folder = Path(out_dir) / (name or source.name)
@@ -91,6 +93,7 @@ class ResultWriter:
         self.failed = 0
         self._overwrite = overwrite
         self._anew = overwrite or not resumable
+        self._warm_up = warm_up
         self._every = int(self.settings.get("every", 1))
         self._work = WorkFolder(self.folder)
         self._writer: SegmentWriter | None = None
@@ -181,9 +184,9 @@ class ResultWriter:
     def _resume(self) -> None:
         latest = self._work.segments[-1]
         self._next_index = latest.last + self._every
-        warm_up = max(0, self._next_index - WARM_UP * self._every)
+        warm_up = max(0, self._next_index - (self._warm_up or WARM_UP) * self._every)
         # In a damaged file, frames can only be counted from the beginning.
-        self.start_index = 0 if latest.skipped else warm_up
+        self.start_index = 0 if latest.skipped or self._warm_up is None else warm_up
         self._finder = KeyFrameFinder(latest.signature)
         self._identities = Identities(latest.highest_track)
         self._recorded = {
@@ -293,7 +296,8 @@ class ResultWriter:
         return time.monotonic() - self._entered + (self._before.seconds if self._before else 0.0)
 
     def _all_events(self) -> Counter[str]:
-        return Counter(self._before.events if self._before else {}) + Counter(self.events)
+        before = self._before.events if self._before and self.start_index else {}
+        return Counter(before) + Counter(self.events)
 
     @contextmanager
     def _output_errors(self) -> Iterator[None]:
