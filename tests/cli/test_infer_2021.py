@@ -105,6 +105,20 @@ def test_predictions_are_those_of_the_network(root):
     assert set(fused[3].gates) == {"captured", "dave", "esr9", "videogaze", "gaze360"}
 
 
+@pytest.mark.slow
+def test_other_networks_are_measured_on_stored_frames(root):
+    network = create_model("unisal")
+    torch.save(network.state_dict(), root / "unisal.pt")
+    preset = inference_preset("InferMetricsUNISAL_VisOnly")
+    preset["model_groups"][0][0][3]["weights_file"] = "unisal.pt"
+    write_preset(root / "mine.json", preset)
+    assert infer2021.main(["--infer_config_file", "mine.json", "-q"]) == 0
+    (row,) = csv.DictReader((root / "logs/metrics/defaultunisals_vis.csv").open())
+    assert row["frames_len"] == str(FRAMES)
+    assert -1 <= float(row["cc"]) <= 1
+    assert row["aucs"] == "", "there is no centre-bias picture"
+
+
 def test_generators_ask_for_what_their_models_need():
     preset = inference_preset("InferGeneratorAllModelsDIEM")
     settings = generator_settings(preset, "cpu")

@@ -159,3 +159,12 @@ def test_what_is_no_preset_is_refused(text, tmp_path):
         read_training_file(path)
     with pytest.raises(InputError, match="does not exist"):
         read_training_file(tmp_path / "none.json")
+
+
+def test_presets_are_shown_as_yaml(capsys):
+    import yaml
+
+    from gasp.cli.main import main
+
+    assert main(["presets", "show", "InferMetricsGASP"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == inference_preset("InferMetricsGASP")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from gasp.datasets.grouped import GroupedFrames
 from gasp.datasets.store import PackedStore, PackOptions, pack
 from gasp.datasets.video_set import Video
 from gasp.errors import InputError, UsageError
-from gasp.generation import GenerateOptions, generate
+from gasp.generation import GenerateOptions
+from gasp.generation import generate as generate_maps
 from gasp.generation.targets import draw_density, draw_points
+from gasp.pipeline.pipeline import Networks
 from helpers import gaze_sets
 from helpers.gaze_sets import FRAMES, HEIGHT, OBSERVERS, WIDTH, gaze
 
@@ -34,6 +37,15 @@ MAKERS = {
     "summeetmd": gaze_sets.make_summe_etmd,
     "own": gaze_sets.make_table,
 }
+
+
+@cache
+def networks(settings: PredictSettings) -> Networks:
+    return Networks.load(settings)
+
+
+def generate(videos, names, root, settings, options, **more):
+    return generate_maps(videos, names, root, settings, options, networks=networks(settings), **more)
 
 
 def checksums(root: Path, dataset: str, video: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print as JSON")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     show = actions.add_parser("show", help="print one preset, as YAML")
-    show.add_argument("name", metavar="NAME", help="a name of `gasp presets`")
+    show.add_argument("name", metavar="NAME", help="a name of `gasp presets`, or a preset of 2021")
     # Left alone where it is not given, so that it does not undo the same option before `show`.
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print as JSON")
 
@@ -20,8 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Lists all, or shows one."""
     from gasp.config.presets import PRESETS, preset
+    from gasp.config.presets2021 import find_preset
 
     if options.action == "show":
+        if (plain := find_preset(options.name)) is not None:
+            _show_plain(plain, options.json)
+            return 0
         config = preset(options.name)
         print(
             json.dumps(config.model_dump(mode="json"), indent=2)
@@ -37,3 +42,11 @@ def run(options: argparse.Namespace) -> int:
     for config in configs:
         print(f"{config.name:{width}}  {config.title}")
     return 0
+
+
+def _show_plain(preset: dict[str, Any], as_json: bool) -> None:
+    """Prints a preset of 2021."""
+    import yaml
+
+    text = json.dumps(preset, indent=4) if as_json else yaml.safe_dump(preset, sort_keys=False, width=100)
+    print(text.rstrip())

@@ -465,6 +465,12 @@ def inference_preset(name: str) -> Preset:
     return _find(name, _INFERENCE, "inference")
 
 
+def find_preset(name: str) -> Preset | None:
+    """A copy of the training or inference preset of this name; None when there is none."""
+    preset = _TRAINING.get(name) or _INFERENCE.get(name)
+    return copy.deepcopy(preset)
+
+
 def _find(name: str, presets: dict[str, Preset], kind: str) -> Preset:
     if name not in presets:
         raise UsageError(f"there is no {kind} preset {name!r}{nearest(name, presets, most=6)}")

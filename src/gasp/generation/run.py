@@ -43,11 +43,13 @@ def generate(
     *,
     jobs: int = 1,
     overwrite: bool = False,
+    networks: Networks | None = None,
     report: Report = lambda name, done, total: None,
 ) -> GenerateSummary:
     """Writes the maps of the videos ``names`` of a set below ``root`` (``datasets/processed``).
 
-    ``jobs``: videos at a time, each in a process of its own. Results do not depend on it. A video that fails is named;
+    ``jobs``: videos at a time, each in a process of its own. Results do not depend on it. ``networks``: those of the
+    settings, where they are loaded already (several processes load their own). A video that fails is named;
     the others are still done. What was finished before an interruption is kept, and the same call goes on from there.
     """
     if jobs < 1:
@@ -62,16 +64,21 @@ def generate(
     )
     summary = GenerateSummary()
     if jobs == 1 or len(names) < 2:
-        _one_by_one(work, videos, names, report, summary)
+        _one_by_one(work, videos, names, networks, report, summary)
     else:
         _in_processes(work, videos, names, min(jobs, len(names)), report, summary)
     return summary
 
 
 def _one_by_one(
-    work: Any, videos: VideoSet, names: Sequence[str], report: Report, summary: GenerateSummary
+    work: Any,
+    videos: VideoSet,
+    names: Sequence[str],
+    networks: Networks | None,
+    report: Report,
+    summary: GenerateSummary,
 ) -> None:
-    networks = Networks.load(work.keywords["settings"])
+    networks = networks or Networks.load(work.keywords["settings"])
     for name in names:
         try:
             summary.done.append(work(name, networks=networks, report=report))

@@ -134,9 +134,7 @@ def _write_frames(
                 continue
             number = prediction.index + 1
             pictures = _pictures(videos, video, prediction, options)
-            for name, data in _encoded(pictures, options.size):
-                checksums[f"{number}/{name}"] = hashlib.sha256(data).hexdigest()
-                _write(place, number, name, data)
+            checksums[str(number)] = _write_frame(place, number, _encoded(pictures, options.size))
             frames += 1
             if frames == options.segment:
                 place.finish_segment(first, frames, checksums)
@@ -182,10 +180,15 @@ def _encoded(
         yield f"{name}_1.jpg", data.tobytes()
 
 
-def _write(place: VideoPlace, number: int, name: str, data: bytes) -> None:
+def _write_frame(place: VideoPlace, number: int, files: Iterator[tuple[str, bytes]]) -> str:
+    """Writes the files of a frame; one checksum of their names and contents."""
     folder = place.partial / "frames" / str(number)
+    digest = hashlib.sha256()
     try:
         folder.mkdir(exist_ok=True)
-        (folder / name).write_bytes(data)
+        for name, data in files:
+            (folder / name).write_bytes(data)
+            digest.update(f"{name}:{hashlib.sha256(data).hexdigest()};".encode())
     except OSError as error:
-        raise OutputError(f"{folder / name} cannot be written: {error.strerror or error}.") from None
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
+    return digest.hexdigest()

@@ -5,8 +5,8 @@ Below the root (``datasets/processed``): ``Grouped_frames/<dataset>/<video>/`` h
 ``.partial/<dataset>/<video>/``:
 
 - ``plan.json``: the fingerprint of the run; work with another fingerprint is thrown away, never continued;
-- ``frames/<frame>/``: pictures; ``segments/<first>.json``: checksums of a finished segment. What lies beyond the last
-  finished segment is removed before going on;
+- ``frames/<frame>/``: pictures; ``segments/<first>.json``: a checksum per frame of a finished segment. What lies
+  beyond the last finished segment is removed before going on;
 - ``manifest.json``: everything is written. What is left to do is renaming, which can be repeated.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,18 +14,25 @@ from numpy.typing import NDArray
 
 from gasp.config.presets2021 import Preset
 from gasp.config.settings import PredictSettings
-from gasp.datasets.grouped import CAPTURED, DENSITY, FIXATIONS, GroupedFrames, GroupedVideo
+from gasp.datasets.grouped import (
+    CAPTURED,
+    DENSITY,
+    FIXATIONS,
+    GroupedFrames,
+    GroupedVideo,
+    picture_name,
+)
 from gasp.datasets.sets import SETS, open_set
 from gasp.datasets.split import SplitRow, read_split
 from gasp.errors import GaspError, InputError, UsageError
-from gasp.fusion.gasp import Fused, FusionNetwork
 from gasp.generation import GenerateOptions, generate
 from gasp.generation.video import Report
 from gasp.inference.fused import fuse_video, load_network, read_colours
+from gasp.inference.other_networks import network_settings, predict_stored
 from gasp.inference.tables import VideoTable
 from gasp.inference.videos import VideoWriters, colour, draw_map
 from gasp.naming import nearest
-from gasp.pipeline.pipeline import choose_device
+from gasp.pipeline.pipeline import Networks, choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -151,22 +158,14 @@ def generator_settings(preset: Preset, device: str) -> PredictSettings:
 # --- stored frames ---------------------------------------------------------------------------------------
 
 
+Predicted = Iterator[tuple[int, NDArray[np.float32], "dict[str, float] | None"]]
+"""Frame number, map 0..1, gates."""
+
+
 def _look_at_frames(preset: Preset, name: str, root: Path, device: str, report: Report) -> InferenceSummary:
-    models = _models(preset)
-    if not models:
-        raise UsageError(f"{name}: model_groups names no model")
-    others = [model[0] for model in models if model[0] != "GASPInference"]
-    if others or len(models) > 1:
-        raise UsageError(
-            f"{name}: {', '.join(others) or 'more than one GASP network'} cannot be run on stored frames here; measure "
-            "it on the raw videos with `gasp evaluate`, or generate its maps with `gasp generate --pipeline`"
-        )
-    model = models[0]
-    inputs = model[4].get("inp_img_names_list")
-    if model[1] == -1 or inputs is None:
-        raise UsageError(f"{name} is filled in after training; name it with --infer_configs of gasp_train")
-    network = load_network(model[3], inputs, root)
-    work = _FrameWork(preset, name, root, model, inputs, network, device)
+    model = _measured_model(preset, name)
+    predict = _predictor(preset, name, model, root, device)
+    work = _FrameWork(preset, root, model, predict)
     summary = InferenceSummary()
     for video, fps in _stored_videos(preset, name, root):
         label = f"{video.dataset}/{video.name}"
@@ -178,17 +177,49 @@ def _look_at_frames(preset: Preset, name: str, root: Path, device: str, report: 
     return summary
 
 
+def _measured_model(preset: Preset, name: str) -> list[Any]:
+    """The model whose map is measured or shown: GASP, or the one that draws ``pred_salmap``."""
+    models = {model[0]: model for model in _models(preset)}
+    wanted = str(preset["metrics_mappings"].get("pred_salmap", "")).removeprefix("det_transformed_")
+    chosen = models.get("GASPInference") or next(
+        (model for key, model in models.items() if _CUES.get(key) == wanted), None
+    )
+    if chosen is None:
+        raise UsageError(f"{name}: no model of model_groups draws pred_salmap = det_transformed_{wanted}")
+    others = [key for key in models if key != chosen[0]]
+    if others:
+        logger.info("%s: %s do not take part in what is measured", name, ", ".join(others))
+    return chosen
+
+
+def _predictor(
+    preset: Preset, name: str, model: list[Any], root: Path, device: str
+) -> Callable[[GroupedVideo, float], Predicted]:
+    """What predicts the frames of a video; networks are loaded now."""
+    if model[0] != "GASPInference":
+        settings = network_settings(_CUES[model[0]], model[3], device)
+        networks = Networks.load(settings)
+        return lambda video, fps: (
+            (number, saliency, None)
+            for number, saliency in predict_stored(video, _CUES[model[0]], settings, networks, fps)
+        )
+    inputs = model[4].get("inp_img_names_list")
+    if model[1] == -1 or inputs is None:
+        raise UsageError(f"{name} is filled in after training; name it with --infer_configs of gasp_train")
+    fusion, where = load_network(model[3], inputs, root), choose_device(device)
+    return lambda video, _fps: (
+        (number, fused.saliency, fused.gates) for number, fused in fuse_video(video, fusion, inputs, where)
+    )
+
+
 @dataclass(frozen=True)
 class _FrameWork:
     """What is done with each video of stored frames."""
 
     preset: Preset
-    name: str
     root: Path
     model: list[Any]
-    inputs: list[str]
-    network: FusionNetwork
-    device: str
+    predict: Callable[[GroupedVideo, float], Predicted]
 
     def run(self, video: GroupedVideo, fps: float, report: Report) -> str:
         """Metrics and videos of one video; what was done."""
@@ -199,20 +230,19 @@ class _FrameWork:
         table = self._table(video)
         with ExitStack() as stack:
             writers = self._writers(video, fps, stack)
-            fused = fuse_video(video, self.network, self.inputs, choose_device(self.device))
-            for done, (number, prediction) in enumerate(fused, 1):
+            for done, (number, saliency, gates) in enumerate(self.predict(video, fps), 1):
                 if table is not None:
-                    table.add(number, prediction.saliency, prediction.gates)
+                    table.add(number, saliency, gates)
                 if writers is not None:
-                    writers.write(self._pictures(video, number, prediction))
+                    writers.write(self._pictures(video, number, saliency))
                 report(label, done, video.frames)
         said = f"{label}: {video.frames} frames"
         if table is None:
             return said
         if not table.frames:
             raise InputError(f"{video.folder}: no frame has {DENSITY} and {FIXATIONS} to compare with")
-        gates = "gate_scores" in (self.preset["metrics_mappings"].get("scores_info") or ())
-        table.write(self.root / self.preset["metrics_save_file"], gates=gates)
+        wants_gates = "gate_scores" in (self.preset["metrics_mappings"].get("scores_info") or ())
+        table.write(self.root / self.preset["metrics_save_file"], gates=wants_gates)
         return f"{said}, {table.frames} scored"
 
     def _table(self, video: GroupedVideo) -> VideoTable | None:
@@ -230,15 +260,18 @@ class _FrameWork:
     def _shown(self) -> list[str]:
         return [name for row in self.model[5].get("plot_override") or () for name in row]
 
-    def _pictures(self, video: GroupedVideo, number: int, prediction: Fused) -> dict[str, NDArray[np.uint8]]:
+    def _pictures(
+        self, video: GroupedVideo, number: int, saliency: NDArray[np.float32]
+    ) -> dict[str, NDArray[np.uint8]]:
         """The pictures that the preset shows."""
         frame = read_colours(video.path(number, CAPTURED))
         drawing = self.preset["inference_properties"]
         overlay = bool(drawing.get("enable_transform_overlays"))
+        own = picture_name("gasp" if self.model[0] == "GASPInference" else _CUES[self.model[0]])
         drawn = {}
         for name in self._shown():
-            if name == "det_transformed_gasp":
-                picture = colour(prediction.saliency, str(drawing.get("color_map", "jet")))
+            if name == own:
+                picture = colour(saliency, str(drawing.get("color_map", "jet")))
             else:
                 picture = read_colours(video.path(number, name))
             drawn[name] = draw_map(picture, frame, overlay=overlay and name != CAPTURED)
