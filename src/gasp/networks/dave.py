@@ -43,8 +43,8 @@ class DAVE(nn.Module):
     Option ``frames_len``: frames and patches of a window, 1 to 16 (published: 16).
 
     When windows overlap, ``model.from_stem(stem, audio_embedding)`` takes what they share: the audio embedding from
-    :meth:`embed_audio`, and the stem from :class:`~gasp.networks.blocks.windows.StemOfWindows`. More cannot be
-    shared: the first pooling halves time, and after the next layers every position sees the window's ends.
+    :meth:`embed_audio`, and the stem of either branch from :class:`~gasp.networks.blocks.windows.StemOfWindows`. More
+    cannot be shared: the first pooling halves time, and after the next layers every position sees the window's ends.
     """
 
     def __init__(self, *, frames_len: int = 16) -> None:
@@ -72,7 +72,11 @@ class DAVE(nn.Module):
     def embed_audio(self, audio: Tensor) -> Tensor:
         """Sound patches (N, 3, frames_len, 64, 64) to vectors (N, 512)."""
         require_shape("audio", audio, (None, 3, self.frames_len, 64, 64))
-        features: Tensor = self.audio_branch(self.audio_branch.stem(audio))
+        return self.embed_audio_stem(self.audio_branch.stem(audio))
+
+    def embed_audio_stem(self, stem: Tensor) -> Tensor:
+        """The same from the first activations of the audio branch, (N, 64, frames_len, 32, 32)."""
+        features: Tensor = self.audio_branch(stem)
         return features.mean((2, 3, 4))
 
     def stem(self, video: Tensor) -> Tensor:

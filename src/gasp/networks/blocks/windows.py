@@ -61,8 +61,9 @@ class Kept:
 class StemOfWindows:
     """First activations of windows for networks that begin with :class:`Stem3D`, equal to ``stem`` up to rounding.
 
-    Of a window one frame further than the one before, only the new middle position and the three at each end are
-    computed: 37 of 100 products of a frame with a plane of the kernel.
+    A position is a sum of products, of frames it sees with planes of the kernel. Where a position of the window before
+    has most of them in common, the others are added and taken away: of a window one frame further, ten products are
+    computed in place of a hundred. (Not in half precision, where taking away would cost digits.)
     """
 
     def __init__(self, network: Stem3D) -> None:
@@ -70,26 +71,81 @@ class StemOfWindows:
         assert norm.running_var is not None
         assert norm.running_mean is not None
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        weight = network.conv1.weight * scale.view(-1, 1, 1, 1, 1)
-        # (64, 7 * 3, 7, 7): frames become channels, so that a position is a picture's convolution.
-        self._weight = weight.transpose(1, 2).flatten(1, 2).detach()
+        # (7, 64, 3, 7, 7): a picture's convolution for each plane.
+        self._planes = (network.conv1.weight * scale.view(-1, 1, 1, 1, 1)).detach().movedim(2, 0)
         self._bias = (norm.bias - norm.running_mean * scale).detach()
-        self._kept = Kept(windows=1)
+        self._sums: dict[_Products, Tensor] = {}
+        self._active: dict[_Products, Tensor] = {}
+        self._frames: dict[int, Tensor] = {}
 
     def __call__(self, windows: Sequence[Sequence[int]], frames: Mapping[int, Tensor]) -> Tensor:
-        """(N, 64, T, H/2, W/2) of N windows of T of the ``frames`` (3, H, W)."""
-        keys = [seen_by(window, 2 * STEM_REACH + 1) for window in windows]
-        positions = self._kept.get(keys, lambda missing: self._compute(missing, frames))
-        return torch.stack([torch.stack(window, 1) for window in positions])
+        """(N, 64, T, H/2, W/2) of N windows of T of the ``frames`` (3, H, W); windows in order of time."""
+        return torch.stack([self._slide_to(window, frames) for window in windows])
 
-    def _compute(self, missing: list[Seen], frames: Mapping[int, Tensor]) -> dict[Seen, Tensor]:
-        found: dict[Seen, Tensor] = {}
-        for (first, count), keys in _alike(missing):
-            clips = torch.stack([torch.cat([frames[f] for f in key.inputs]) for key in keys])
-            weight = self._weight[:, 3 * first : 3 * (first + count)]
-            outputs = F.relu_(F.conv2d(clips, weight, self._bias, stride=2, padding=STEM_REACH))
-            found.update(zip(keys, outputs, strict=True))
+    def _slide_to(self, window: Sequence[int], frames: Mapping[int, Tensor]) -> Tensor:
+        positions: list[_Products] = [
+            frozenset(enumerate(seen.inputs, seen.first)) for seen in seen_by(window, 2 * STEM_REACH + 1)
+        ]
+        self._frames.update({frame: frames[frame] for frame in window})
+        missing = [position for position in dict.fromkeys(positions) if position not in self._sums]
+        nearest = {position: self._nearest(position) for position in missing}
+        anew = [position for position, known in nearest.items() if known is None]
+        moved = {position: known for position, known in nearest.items() if known is not None}
+        found = self._add_up(anew) | self._change(moved)
+        self._active.update({position: F.relu(value) for position, value in found.items()})
+        self._sums.update(found)
+        needed = set(positions)
+        self._sums = {position: value for position, value in self._sums.items() if position in needed}
+        self._active = {position: value for position, value in self._active.items() if position in needed}
+        self._frames = {frame: self._frames[frame] for frame in window}
+        return torch.stack([self._active[position] for position in positions], 1)
+
+    def _nearest(self, position: _Products) -> _Products | None:
+        """The known position with the fewest different products, if that is less than to add up all."""
+        if self._bias.dtype != torch.float32 or not self._sums:
+            return None
+        nearest = min(self._sums, key=lambda known: len(known ^ position))
+        return nearest if len(nearest ^ position) < len(position) else None
+
+    def _add_up(self, positions: list[_Products]) -> dict[_Products, Tensor]:
+        """Positions from nothing; those that see the same planes at once, with their frames for channels."""
+        groups: dict[tuple[int, ...], list[list[int]]] = defaultdict(list)
+        for position in positions:
+            planes, seen = zip(*sorted(position), strict=True)
+            groups[planes].append(list(seen))
+        found: dict[_Products, Tensor] = {}
+        for planes, group in groups.items():
+            clips = torch.stack([torch.cat([self._frames[frame] for frame in seen]) for seen in group])
+            weight = self._planes[list(planes)].transpose(0, 1).flatten(1, 2)
+            values = F.conv2d(clips, weight, self._bias, stride=2, padding=STEM_REACH)
+            keys = [frozenset(zip(planes, seen, strict=True)) for seen in group]
+            found.update(zip(keys, values, strict=True))
         return found
+
+    def _change(self, moved: Mapping[_Products, _Products]) -> dict[_Products, Tensor]:
+        """Positions from others that are known."""
+        wanted: dict[int, set[int]] = defaultdict(set)
+        for plane, frame in {product for new, old in moved.items() for product in new ^ old}:
+            wanted[frame].add(plane)
+        products: dict[tuple[int, int], Tensor] = {}
+        for frame, chosen in wanted.items():
+            planes = sorted(chosen)
+            weight = self._planes[planes].flatten(0, 1)
+            values = F.conv2d(self._frames[frame][None], weight, stride=2, padding=STEM_REACH)[0]
+            products.update(zip([(plane, frame) for plane in planes], values.split(64), strict=True))
+        found: dict[_Products, Tensor] = {}
+        for new, old in moved.items():
+            value = self._sums[old].clone()
+            for product in sorted(new - old):
+                value += products[product]
+            for product in sorted(old - new):
+                value -= products[product]
+            found[new] = value
+        return found
+
+
+_Products = frozenset[tuple[int, int]]
+"""What a position is the sum of: planes of the kernel, each with the frame that it meets."""
 
 
 class Base1OfWindows:
