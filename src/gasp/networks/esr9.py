@@ -43,7 +43,7 @@ class ESR9(nn.Module):
 
     Options: ``branches``; ``batch_statistics``: whether the branches normalise with the statistics of the
     face itself, as the published pipeline does (default), or with the running statistics that they were
-    trained for. The base always uses running statistics.
+    trained for; a call may say otherwise. The base always uses running statistics.
     """
 
     def __init__(self, *, branches: int = 9, batch_statistics: bool = True) -> None:
@@ -51,13 +51,15 @@ class ESR9(nn.Module):
         if branches < 1:
             raise UsageError(f"branches must be at least 1, not {branches}.")
         self.base = _Base()
-        self.branches = nn.ModuleList(_Branch(batch_statistics) for _ in range(branches))
+        self.branches = nn.ModuleList(_Branch() for _ in range(branches))
+        self.batch_statistics = batch_statistics
 
-    def forward(self, faces: Tensor) -> ESR9Output:
+    def forward(self, faces: Tensor, *, batch_statistics: bool | None = None) -> ESR9Output:
         """Expression, affect and Grad-CAM of every branch."""
         require_shape("faces", faces, (None, 3, 96, 96))
+        own = self.batch_statistics if batch_statistics is None else batch_statistics
         shared = self.base(faces)
-        emotions, affect, gradcam = zip(*(branch(shared) for branch in self.branches), strict=True)
+        emotions, affect, gradcam = zip(*(branch(shared, own) for branch in self.branches), strict=True)
         return ESR9Output(torch.stack(emotions, 1), torch.stack(affect, 1), torch.stack(gradcam, 1))
 
 
@@ -85,9 +87,8 @@ class _Base(nn.Module):
 class _Branch(nn.Module):
     """One member of the ensemble: shared features (N, 128, 20, 20) to logits, affect and Grad-CAM."""
 
-    def __init__(self, batch_statistics: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.batch_statistics = batch_statistics
         self.conv1 = nn.Conv2d(128, 128, 3)
         self.conv2 = nn.Conv2d(128, 256, 3)
         self.conv3 = nn.Conv2d(256, 256, 3)
@@ -99,20 +100,14 @@ class _Branch(nn.Module):
         self.fc = nn.Linear(512, len(EXPRESSIONS))
         self.fc_dimensional = nn.Linear(len(EXPRESSIONS), 2)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = F.relu(self._normalise(self.bn1, self.conv1(x)))
-        x = F.max_pool2d(F.relu(self._normalise(self.bn2, self.conv2(x))), 2)
-        x = F.relu(self._normalise(self.bn3, self.conv3(x)))
-        x = F.relu(self._normalise(self.bn4, self.conv4(x)))
+    def forward(self, x: Tensor, batch_statistics: bool) -> tuple[Tensor, Tensor, Tensor]:
+        normalise = _normalise_face if batch_statistics else _normalise
+        x = F.relu(normalise(self.bn1, self.conv1(x)))
+        x = F.max_pool2d(F.relu(normalise(self.bn2, self.conv2(x))), 2)
+        x = F.relu(normalise(self.bn3, self.conv3(x)))
+        x = F.relu(normalise(self.bn4, self.conv4(x)))
         logits = self.fc(x.mean((2, 3)))
         return logits, self.fc_dimensional(F.relu(logits)), self._gradcam(x, logits.argmax(1))
-
-    def _normalise(self, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-        if self.batch_statistics:
-            # Statistics of a batch of one face are those of the face: instance normalisation.
-            return F.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps)
-        normalised: Tensor = norm(x)
-        return normalised
 
     def _gradcam(self, maps: Tensor, classes: Tensor) -> Tensor:
         """Grad-CAM of the given classes, (N, h, w), from the last maps, without a backward pass.
@@ -123,3 +118,13 @@ class _Branch(nn.Module):
         weights = self.fc.weight[classes] / maps[0, 0].numel()
         cam = torch.einsum("nk,nkhw->nhw", weights, maps)
         return cam - cam.amin((1, 2), keepdim=True)
+
+
+def _normalise(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    normalised: Tensor = norm(x)
+    return normalised
+
+
+def _normalise_face(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    # Statistics of a batch of one face are those of the face: instance normalisation.
+    return F.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps)

@@ -107,11 +107,21 @@ class VideoGaze(nn.Module):
 
     def follow(self, scene: Tensor, frame: FrameFeatures, head: Tensor, eyes: Tensor) -> VideoGazeOutput:
         """Combine the source's scene, the candidate's features, the face's numbers and the eyes."""
+        return self.look(self.relate(scene, frame.scene), frame.saliency, head, eyes)
+
+    def relate(self, source_scene: Tensor, target_scene: Tensor) -> Transformation:
+        """How candidate frames lie in the space of source frames, from the scenes of both; whoever looks."""
+        transformation: Transformation = self.transformation_path(source_scene, target_scene)
+        return transformation
+
+    def look(
+        self, transformation: Transformation, saliency: Tensor, head: Tensor, eyes: Tensor
+    ) -> VideoGazeOutput:
+        """What is left of :meth:`follow` when it is known how the two frames lie to each other."""
         require_shape("eyes", eyes, (None, 2))
-        transformation = self.transformation_path(scene, frame.scene)
         cone = transformation.gain[:, None] * project_cone(transformation, head, eyes)
-        heatmap = torch.softmax(self.heatmap_logits(cone, frame.saliency), 1)
-        selection = self.sigmoid2(F.relu(self.sigmoid1(torch.cat([frame.saliency, cone], 1))))
+        heatmap = torch.softmax(self.heatmap_logits(cone, saliency), 1)
+        selection = self.sigmoid2(F.relu(self.sigmoid1(torch.cat([saliency, cone], 1))))
         return VideoGazeOutput(heatmap.unflatten(1, (self.side, self.side)), torch.sigmoid(selection))
 
     def heatmap_logits(self, cone: Tensor, saliency: Tensor) -> Tensor:
