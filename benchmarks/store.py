@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from gasp.datasets.grouped import TARGETS, GroupedFrames
-from gasp.datasets.store import PackedStore, PackOptions, _write_index, pack
+from gasp.datasets.store import PackedStore, PackOptions, pack, write_index
 
 MAPS = ("captured", *(f"det_transformed_{cue}" for cue in ("dave", "esr9", "vidgaze", "gaze360")))
 FRAMES, LENGTH, SIZE = 40, 10, (120, 120)
@@ -57,7 +57,7 @@ def time_to_open(store: Path, videos: int) -> float:
         name = f"video_{number}"
         shutil.copytree(store / "diem" / "talk", store / "diem" / name, copy_function=_link)
         index["diem", name] = replace(known, video=name)
-    _write_index(store, opened.options, index)
+    write_index(store, opened.options, index)
     begin = time.perf_counter()
     PackedStore(store).window("diem", f"video_{videos - 1}", 0, LENGTH)
     return time.perf_counter() - begin

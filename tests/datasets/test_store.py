@@ -6,6 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gasp.cli.main import main
 from gasp.datasets.grouped import GroupedFrames, picture_name
@@ -38,6 +40,29 @@ def test_the_store_gives_what_the_folders_hold(frames, tmp_path):
     assert abs(int(read.maps[0, 0].mean()) - 200) <= 2, "red comes first"
     assert store.video(*VIDEO).channels["captured"] == 3
     assert store.video(*VIDEO).channels["det_transformed_dave"] == 1, "grey maps take a third of the space"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed")
+    frames = make_grouped(folder / "Grouped_frames", size=16)
+    pack(frames, folder / "store", PackOptions(size=(16, 16), target_size=(16, 16)))
+    return PackedStore(folder / "store")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    start=st.integers(0, 20),
+    length=st.integers(1, 15),
+    maps=st.lists(st.sampled_from(MAPS), max_size=5),
+)
+def test_any_window_is_a_part_of_the_whole(packed, start, length, maps):
+    whole = packed.window(*VIDEO, 0, 40)
+    window = packed.window(*VIDEO, start, length, maps=maps)
+    channels = [3 * MAPS.index(name) + channel for name in maps for channel in range(3)]
+    np.testing.assert_array_equal(window.maps, whole.maps[start : start + length, channels])
+    np.testing.assert_array_equal(window.targets, whole.targets[start : start + length])
+    assert (window.has_map == (np.arange(start, start + length) < 12)[:, None]).all()
 
 
 def test_points_stay_points(frames, tmp_path):

@@ -40,12 +40,14 @@ MAKERS = {
 
 
 @cache
-def networks(settings: PredictSettings) -> Networks:
-    return Networks.load(settings)
+def load(settings: str) -> Networks:
+    return Networks.load(PredictSettings.model_validate_json(settings))
 
 
 def generate(videos, names, root, settings, options, **more):
-    return generate_maps(videos, names, root, settings, options, networks=networks(settings), **more)
+    return generate_maps(
+        videos, names, root, settings, options, networks=load(settings.model_dump_json()), **more
+    )
 
 
 def checksums(root: Path, dataset: str, video: str) -> dict[str, str]:
@@ -228,7 +230,18 @@ def test_targets_of_a_frame():
     assert (corner > 0).sum() == 3
 
 
-def test_options_are_checked():
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    videos = open_set("own", gaze_sets.make_table(tmp_path / "raw"))
+    (tmp_path / "out").write_text("a file")
+    assert (
+        "cannot be written" in generate(videos, ["talk"], tmp_path / "out", QUICK, SMALL).failed["own/talk"]
+    )
+
+
+def test_options_are_checked(tmp_path):
+    videos = open_set("own", gaze_sets.make_table(tmp_path))
+    with pytest.raises(UsageError, match="every frame"):
+        generate_maps(videos, ["talk"], tmp_path, PredictSettings(every=2))
     with pytest.raises(UsageError):
         GenerateOptions(size=(0, 10))
     with pytest.raises(UsageError):

@@ -240,13 +240,13 @@ def pack(
         if known is not None:
             # What the index says must be true whenever we are stopped.
             del index[video.dataset, video.name]
-            _write_index(store, options, index)
+            write_index(store, options, index)
         stored, damaged = _pack_video(video, store, options, source, report)
         if damaged:
             summary.damaged[label] = damaged
             logger.warning("%s: %d pictures cannot be decoded; they count as missing", label, damaged)
         index[video.dataset, video.name] = stored
-        _write_index(store, options, index)
+        write_index(store, options, index)
         summary.packed.append(label)
     return summary
 
@@ -363,7 +363,8 @@ def _read_points(path: Path, size: Size, above: int) -> NDArray[np.uint8] | None
 # --- the index -------------------------------------------------------------------------------------------
 
 
-def _write_index(store: Path, options: PackOptions, index: dict[tuple[str, str], StoredVideo]) -> None:
+def write_index(store: Path, options: PackOptions, index: dict[tuple[str, str], StoredVideo]) -> None:
+    """Writes ``index.json``, atomically."""
     content = {
         "format": FORMAT,
         "options": asdict(options),

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -52,13 +53,16 @@ def generate(
     settings, where they are loaded already (several processes load their own). A video that fails is named;
     the others are still done. What was finished before an interruption is kept, and the same call goes on from there.
     """
+    settings = settings or PredictSettings()
     if jobs < 1:
         raise UsageError(f"at least 1 job is needed, not {jobs}")
+    if settings.every != 1:
+        raise UsageError(f"every = {settings.every}: maps are generated of every frame")
     work = partial(
         generate_video,
         videos,
         root=Path(root),
-        settings=settings or PredictSettings(),
+        settings=settings,
         options=options or GenerateOptions(),
         overwrite=overwrite,
     )
@@ -89,6 +93,7 @@ def _one_by_one(
 def _in_processes(
     work: Any, videos: VideoSet, names: Sequence[str], jobs: int, report: Report, summary: GenerateSummary
 ) -> None:
+    Networks.load(work.keywords["settings"])  # says what is missing before processes are started
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -139,6 +144,7 @@ _worker: dict[str, Any] = {}
 def _start_worker(work: Any, messages: Any, threads: int, parent: int) -> None:
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     networks = Networks.load(work.keywords["settings"])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def generate_video(
     label = f"{videos.name}/{video}"
     plan = _plan(videos, video, settings, options, networks)
     fingerprint = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()
-    with place.locked():
+    with place.locked(), _writing(place):
         if place.is_complete(fingerprint) and not overwrite:
             return VideoSummary(label, 0, True)
         if not overwrite and not place.ready():
@@ -81,6 +82,15 @@ def generate_video(
         frames, events = _described(place)
         place.put_in_place()
         return VideoSummary(label, frames, False, events)
+
+
+@contextmanager
+def _writing(place: VideoPlace) -> Iterator[None]:
+    """Turns what the disk refuses into words."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{place.folder} cannot be written: {error.strerror or error}.") from None
 
 
 def _described(place: VideoPlace) -> tuple[int, dict[str, int]]:
@@ -184,11 +194,8 @@ def _write_frame(place: VideoPlace, number: int, files: Iterator[tuple[str, byte
     """Writes the files of a frame; one checksum of their names and contents."""
     folder = place.partial / "frames" / str(number)
     digest = hashlib.sha256()
-    try:
-        folder.mkdir(exist_ok=True)
-        for name, data in files:
-            (folder / name).write_bytes(data)
-            digest.update(f"{name}:{hashlib.sha256(data).hexdigest()};".encode())
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
+    folder.mkdir(exist_ok=True)
+    for name, data in files:
+        (folder / name).write_bytes(data)
+        digest.update(f"{name}:{hashlib.sha256(data).hexdigest()};".encode())
     return digest.hexdigest()

@@ -121,21 +121,18 @@ class VideoPlace:
 
     def put_in_place(self) -> None:
         """Renames; earlier results are replaced as a whole. May be called again after an interruption."""
-        try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self.manifest.parent.mkdir(parents=True, exist_ok=True)
-            frames = self.partial / "frames"
-            if frames.is_dir():
-                # Until the new manifest is there, an old one must not speak for the new frames.
-                self.manifest.unlink(missing_ok=True)
-                if self.folder.exists():
-                    shutil.rmtree(self.partial / "old", ignore_errors=True)
-                    os.replace(self.folder, self.partial / "old")
-                os.replace(frames, self.folder)
-            os.replace(self.partial / "manifest.json", self.manifest)
-            shutil.rmtree(self.partial)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: cannot be written: {error.strerror or error}.") from None
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.manifest.parent.mkdir(parents=True, exist_ok=True)
+        frames = self.partial / "frames"
+        if frames.is_dir():
+            # Until the new manifest is there, an old one must not speak for the new frames.
+            self.manifest.unlink(missing_ok=True)
+            if self.folder.exists():
+                shutil.rmtree(self.partial / "old", ignore_errors=True)
+                os.replace(self.folder, self.partial / "old")
+            os.replace(frames, self.folder)
+        os.replace(self.partial / "manifest.json", self.manifest)
+        shutil.rmtree(self.partial)
 
     def _segments(self) -> list[dict[str, Any]]:
         """Finished segments without a gap, from the beginning on; what follows a gap is removed."""
