@@ -1,6 +1,6 @@
 """Compare gasp.metrics with plain Python loops and with pysaliency: values and times, in one run.
 
-    python benchmarks/metrics.py [--maps 500] [--pysaliency-python PATH/bin/python] [--dtype float64]
+    python benchmarks/metrics.py [METRIC...] [--maps 500] [--pysaliency-python PATH/bin/python] [--dtype float64]
 
 All sides get the same made-up maps of 640 x 480 pixels, with 100 to 200 fixations and about 2000 fixations of
 others, as arrays of maps. They take turns, metric by metric and a few maps at a time, and for each few maps the
@@ -233,7 +233,9 @@ def pysaliency(python: str, maps: Maps) -> Iterator[Callable[[str, int, int], An
             yield ask
 
 
-def compare(maps: Maps, ask: Callable[[str, int, int], Any] | None, loops: int, rounds: int) -> None:
+def compare(
+    names: list[str], maps: Maps, ask: Callable[[str, int, int], Any] | None, loops: int, rounds: int
+) -> None:
     """Print the table."""
     import torch
 
@@ -244,7 +246,7 @@ def compare(maps: Maps, ask: Callable[[str, int, int], Any] | None, loops: int, 
     print("ms per map, and ratios to gasp; pysaliency in brackets: coordinates of fixations are known")
     print(f"{'metric':16} {'gasp':>7} {'loop':>8} {'ratio':>7} ", end="")
     print(f"{'pysaliency':>10} {'ratio':>12} {'difference':>10}" if ask else "")
-    for name in METRICS:
+    for name in names:
         function = getattr(gasp.metrics, name)
         totals = np.zeros(3)  # ours; theirs, and to find coordinates
         difference = 0.0
@@ -289,6 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("metrics", nargs="*", help=f"some of {', '.join(METRICS)} (default: all)")
     parser.add_argument("--maps", type=int, default=500)
     parser.add_argument("--loops", type=int, default=1, help="maps for the plain loops (default: 1)")
     parser.add_argument("--rounds", type=int, default=3, help="turns, of which the quickest counts")
@@ -307,7 +310,7 @@ def main() -> None:
             maps[name] = maps[name].astype(arguments.dtype)
         python = arguments.pysaliency_python
         with pysaliency(python, maps) if python else nullcontext() as ask:
-            compare(maps, ask, arguments.loops, arguments.rounds)
+            compare(arguments.metrics or list(METRICS), maps, ask, arguments.loops, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Metrics of saliency maps: functions, and :class:`torchmetrics.Metric` classes that average over a dataset.
 
 Maps. One map (H, W) or several (..., H, W); leading axes broadcast, so that one baseline serves many maps.
-Tensors on any device that knows float64, or arrays; any real type. Work is done in float64, whatever the type
-given.
+Tensors on any device that knows float64, or arrays; any real type. Single pixels of float32, of halves and of
+integers up to 16 bits are handled in float32, all others in float64; sums over maps are float64. The scores of
+float32 maps agree with those of the same maps in float64 to 1e-6.
 
 Answers. For tensors a float64 tensor of the leading shape on the same device; for arrays a float (one map) or
 a float64 array (several).

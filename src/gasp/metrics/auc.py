@@ -28,11 +28,11 @@ def auc_judd(saliency: Maps, fixations: Maps, *, thresholds: Literal["all", "fix
     """Area under the ROC curve with all pixels that are not fixated as negatives.
 
     Args:
-        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters. fixations:
-        fixation maps, shape (..., H, W); each pixel above 0 counts once. thresholds: "all": every value is a
-        threshold, which gives the exact area. "fixations": only values found
-            at fixations, joined by straight lines, as in the MIT benchmark's code; about 0.5 / fixations
-            higher.
+        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters.
+        fixations: fixation maps, shape (..., H, W); each pixel above 0 counts once.
+        thresholds: "all": every value is a threshold, which gives the exact area. "fixations": only values
+            found at fixations, joined by straight lines, as in the MIT benchmark's code; about
+            0.5 / fixations higher.
 
     Returns:
         Between 0 and 1; 0.5 is chance, also for a constant map. NaN without fixation, and when every pixel is
@@ -63,11 +63,11 @@ def auc_borji(
     """Area under the ROC curve with all pixels as negatives: the expectation of drawing random ones.
 
     Args:
-        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters. fixations:
-        fixation maps, shape (..., H, W); each pixel above 0 counts once. generator: for the random draws when
-        ``splits`` is given; otherwise nothing is random. splits: draw as many negatives as there are
-        fixations this many times, as published tables did (100 times),
-            instead of the exact expectation.
+        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters.
+        fixations: fixation maps, shape (..., H, W); each pixel above 0 counts once.
+        generator: for the random draws when ``splits`` is given; otherwise nothing is random.
+        splits: draw as many negatives as there are fixations this many times, as published tables did (100
+            times), instead of the exact expectation.
         step: distance of thresholds on the map scaled to 0..1, as published tables used (0.1), instead of
             every value. The area is then that of the map rounded down to multiples of ``step``.
 
@@ -104,13 +104,13 @@ def auc_shuffled(
     too.
 
     Args:
-        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters. fixations:
-        fixation maps, shape (..., H, W); each pixel above 0 counts once. other_fixations: fixation maps of
-        *other* pictures or videos, shape (..., H, W); each pixel above 0 counts
-            once. A pixel that is fixated in both counts on both sides.
-        generator: for the random draws when ``splits`` is given; otherwise nothing is random. splits: draw as
-        many of the negatives as there are fixations (without repetition, at most all) this many
-            times, as published tables did (100 times), instead of using all of them.
+        saliency: predicted maps, shape (..., H, W), any finite values; only their order matters.
+        fixations: fixation maps, shape (..., H, W); each pixel above 0 counts once.
+        other_fixations: fixation maps of *other* pictures or videos, shape (..., H, W); each pixel above 0
+            counts once. A pixel that is fixated in both counts on both sides.
+        generator: for the random draws when ``splits`` is given; otherwise nothing is random.
+        splits: draw as many of the negatives as there are fixations (without repetition, at most all) this
+            many times, as published tables did (100 times), instead of using all of them.
         step: distance of thresholds on the map scaled to 0..1, as published tables used (0.1), instead of
             every value. The area is then that of the map rounded down to multiples of ``step``.
 

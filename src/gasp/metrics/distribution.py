@@ -13,10 +13,10 @@ def similarity(saliency: Maps, density: Maps, *, rescale: bool = True) -> Scores
     """Similarity (SIM): how much of two distributions overlaps.
 
     Args:
-        saliency: predicted maps, shape (..., H, W), any finite values. density: fixation densities, shape
-        (..., H, W). rescale: scale both maps to 0..1 before they are scaled to sum 1, as the MIT benchmark's
-        code does. Without
-            it maps must not be negative; the two agree when the minimum of both maps is 0.
+        saliency: predicted maps, shape (..., H, W), any finite values.
+        density: fixation densities, shape (..., H, W).
+        rescale: scale both maps to 0..1 before they are scaled to sum 1, as the MIT benchmark's code does.
+            Without it maps must not be negative; the two agree when the minimum of both maps is 0.
 
     Returns:
         Between 0 (nowhere both) and 1 (equal). NaN for a constant map (without ``rescale``: a map of zeros).
@@ -76,24 +76,40 @@ def kl_divergence(saliency: Maps, density: Maps) -> Scores:
 
 
 def _similarity(saliency: Rows, density: Rows) -> Tensor:
-    return _overlap(_scaled(saliency.values, saliency.total), _scaled(density.values, density.total))
+    return _overlap(*_usual(saliency.values, saliency.total), *_usual(density.values, density.total))
 
 
 def _similarity_rescaled(saliency: Rows, density: Rows) -> Tensor:
-    # Scaling to sum 1 follows, so that scaling to 0..1 amounts to shifting the minimum to 0.
-    first, second = (from_zero(each, each.values.dtype) for each in (saliency, density))
-    return _overlap(_scaled(first, total(first)), _scaled(second, total(second)))
+    return _overlap(*_shifted(saliency), *_shifted(density))
 
 
-def _scaled(values: Tensor, sums: Tensor) -> Tensor:
-    """Maps scaled to sum 1; NaN for a map of zeros."""
-    if not ((sums > 1e-30) & (sums < 1e30)).all():  # out of the range of float32, or nearly
-        values = values.double()
-    return values / sums.to(values.dtype)[:, None, None]
+def _shifted(rows: Rows) -> tuple[Tensor, Tensor]:
+    """Maps less their smallest value, and their sums: to be scaled to sum 1, they need not be scaled to 0..1."""
+    low = rows.values.flatten(1).amin(-1)[:, None, None]
+    values = rows.values - low
+    sums = total(values)
+    if not _is_usual(sums).all():
+        values = from_zero(rows)
+        sums = total(values)
+    return values, sums
 
 
-def _overlap(first: Tensor, second: Tensor) -> Tensor:
-    return total(torch.minimum(first, second)).clamp(max=1)
+def _is_usual(sums: Tensor) -> Tensor:
+    """Whether quotients of values with these sums, and the regulariser, stay in the range of float32."""
+    return (sums > 1e-10) & (sums < 1e10)
+
+
+def _usual(values: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps with their sums, which are 1 in float64 if they were unusual; NaN for a map of zeros."""
+    if _is_usual(sums).all():
+        return values, sums
+    return values.double() / sums[:, None, None], torch.ones_like(sums)
+
+
+def _overlap(first: Tensor, first_sum: Tensor, second: Tensor, second_sum: Tensor) -> Tensor:
+    # Of maps scaled to sum 1; only one is scaled to the sum of the other, and the result to 1.
+    ratio = (first_sum / second_sum).to(second.dtype)[:, None, None]
+    return (total(torch.minimum(first, second * ratio)) / first_sum).clamp(max=1)
 
 
 def _cc(saliency: Rows, density: Rows) -> Tensor:
@@ -104,12 +120,19 @@ def _cc(saliency: Rows, density: Rows) -> Tensor:
 
 
 def _kl_divergence(saliency: Rows, density: Rows) -> Tensor:
-    predicted, truth = (_scaled(each.values, each.total) for each in (saliency, density))
+    predicted, predicted_sum = _usual(saliency.values, saliency.total)
+    truth, truth_sum = _usual(density.values, density.total)
+    # The quotient of maps scaled to sum 1, without scaling them first.
+    regulariser = (EPS * predicted_sum).to(predicted.dtype)[:, None, None]
+    quotient = truth / (predicted + regulariser)
+    quotient = quotient.mul_((predicted_sum / truth_sum).to(quotient.dtype)[:, None, None]).add_(EPS)
     # With the regulariser the sum can be below 0 by rounding.
-    return dot(truth, _log((truth / predicted.add_(EPS)).add_(EPS))).clamp(min=0)
+    return (dot(truth, _log(quotient)) / truth_sum).clamp(min=0)
 
 
 def _log(values: Tensor) -> Tensor:
+    """Natural logarithm, which may take the place of the values."""
     if values.device.type == "cpu" and not values.requires_grad:  # NumPy is several times faster here
-        return torch.from_numpy(np.log(values.numpy()))
+        array = values.numpy()
+        return torch.from_numpy(np.log(array, out=array))
     return values.log()

@@ -36,7 +36,12 @@ def nss(saliency: Maps, fixations: Maps) -> Scores:
     >>> float(nss(torch.tensor([[0.0, 0.0], [0.0, 1.0]]), torch.tensor([[0, 0], [0, 1]])))
     1.732...
     """
-    return evaluate(_nss, Argument("saliency", saliency), Argument("fixations", fixations, is_fixations=True))
+    return evaluate(
+        _nss,
+        Argument("saliency", saliency),
+        Argument("fixations", fixations, is_fixations=True),
+        at_once=2,
+    )
 
 
 def information_gain(saliency: Maps, fixations: Maps, baseline: Maps) -> Scores:
