@@ -1,74 +1,124 @@
-"""Milliseconds per window of every network at its published input size.
+"""Facts and times of every network at its published input size, one window a call.
 
-python benchmarks/networks.py                       # all networks, on the CPU with one and two threads
-python benchmarks/networks.py unisal dave --dtype bfloat16 --device cuda
+    python benchmarks/networks.py                       # all networks, on the CPU with one and two threads
+    python benchmarks/networks.py unisal dave --dtype bfloat16 --device cuda
+    python benchmarks/networks.py --markdown            # rows of the table in docs/networks.md
+    python benchmarks/networks.py --plain               # and the ratio to the plainest implementation
+
+Times are the least of several calls after one to warm up. With one thread it is the time of the processor
+(user and system), which other programs disturb little; with more, and on a GPU, the time by the clock.
+
+The plainest implementation is the same network with the pooling of PyTorch and its usual order of memory: what
+is not ours in a network is PyTorch's layers.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import platform
-import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
 
 import gasp
 from gasp.errors import GaspError
 from gasp.networks.variants import VARIANTS
+from gasp.weights.catalogue import ENTRIES
+from gasp.weights.export import example_inputs
+from gasp.weights.shipped import packaged, packaged_names, read_metadata
 
-MODALITIES, FRAMES = 5, 10  # of the published GASP weights
-
-SHAPES: dict[str, list[tuple[int, ...]]] = {
-    "dave": [(1, 3, 16, 256, 320), (1, 3, 16, 64, 64)],
-    "stavis": [(1, 3, 16, 112, 112), (1, 1, 1, 35280)],
-    "tased": [(1, 3, 32, 224, 384)],
-    "unisal": [(1, 12, 3, 288, 384)],
-    "vinet": [(1, 3, 32, 224, 384)],
-    "avinet": [(1, 3, 32, 224, 384), (1, 1, 70560, 1)],
-    "gaze360": [(1, 7, 3, 224, 224)],
-    "videogaze": [(1, 3, 227, 227), (1, 3, 227, 227), (1, 3, 227, 227), (1, 2)],
-    "esr9": [(1, 3, 96, 96)],
-}
-"""Inputs of one window, in the order of the call."""
+PUBLISHED = {"modalities": 5, "sequence_len": 10}  # of the GASP weights of 2021
+HEADS = ("network", "parameters, million", "input", "window", "licence of the weights")
 
 
-def published(name: str) -> tuple[dict[str, object], list[tuple[int, ...]]]:
-    """Options and shapes of the inputs of a network."""
+class Facts(NamedTuple):
+    """One row of the table, without times."""
+
+    network: str
+    parameters: str
+    inputs: str
+    window: str
+    licence: str
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """Options of the published weights."""
     if name not in VARIANTS:
-        return {}, SHAPES[name]
-    picture = (3 * MODALITIES, 120, 120)
-    if not VARIANTS[name].sequence:
-        return {"modalities": MODALITIES}, [(1, *picture)]
-    return {"modalities": MODALITIES, "sequence_len": FRAMES}, [(1, FRAMES, *picture)]
+        return {}
+    return PUBLISHED if VARIANTS[name].sequence else {"modalities": PUBLISHED["modalities"]}
 
 
-def milliseconds(run: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Median time of a call after one to warm up."""
+def facts(name: str) -> Facts:
+    """What the package says of a network."""
+    options = options_of(name)
+    with torch.device("meta"):
+        model = gasp.create_model(name, **options)
+    shapes = [tuple(each.shape[1:]) for each in example_inputs(name, options)]
+    names = inspect.signature(model.forward).parameters
+    inputs = "; ".join(
+        f"{key} {' × '.join(map(str, shape))}" for key, shape in zip(names, shapes, strict=False)
+    )
+    entries = [entry for entry in ENTRIES if entry.network == name]
+    window = entries[0].preprocessing.window if entries else options.get("sequence_len", 1)
+    licences = {entry.licence.name for entry in entries}
+    if any(read_metadata(packaged(each)).get("network") == name for each in packaged_names()):
+        licences.add("MIT (in the package)")
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    return Facts(
+        name, f"{parameters:.2f}", inputs, str(window), ", ".join(sorted(licences)) or "no weights published"
+    )
+
+
+def milliseconds(run: Callable[[], object], repeats: int, device: torch.device, by_clock: bool) -> float:
+    """Least time of a call after one to warm up."""
+    clock = time.perf_counter if by_clock else time.process_time
     times = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = clock()
         run()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[1:])
+        times.append(1000 * (clock() - start))
+    return min(times[1:])
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Networks that are called meanwhile use PyTorch's pooling, and memory in its usual order."""
+    usual = torch.Tensor.contiguous
+    with ExitStack() as stack:
+        stack.enter_context(
+            patch.object(torch.Tensor, "contiguous", lambda self, memory_format=None: usual(self))
+        )
+        for name, module in list(sys.modules.items()):
+            if name.startswith("gasp.networks") and hasattr(module, "max_pool3d"):
+                stack.enter_context(patch.object(module, "max_pool3d", F.max_pool3d))
+        yield
 
 
 @torch.inference_mode()
 def measure(
-    name: str, threads: list[int], repeats: int, device: torch.device, dtype: torch.dtype
+    name: str, threads: list[int], repeats: int, device: torch.device, dtype: torch.dtype, plain: bool
 ) -> list[float]:
-    """Times of one network for each number of threads."""
-    options, shapes = published(name)
+    """Times of one network for each number of threads; each followed, if wanted, by that of the plain one."""
+    options = options_of(name)
     model = gasp.create_model(name, **options).to(device, dtype)
-    inputs: list[Tensor] = [torch.rand(shape, device=device, dtype=dtype) for shape in shapes]
+    inputs = [each.to(device, dtype) for each in example_inputs(name, options)]
     times = []
     for count in threads:
         torch.set_num_threads(count)
-        times.append(milliseconds(lambda: model(*inputs), repeats, device))
+        by_clock = device.type != "cpu" or count > 1
+        times.append(milliseconds(lambda: model(*inputs), repeats, device, by_clock))
+        if plain:
+            with plainly():
+                times.append(milliseconds(lambda: model(*inputs), repeats, device, by_clock))
     return times
 
 
@@ -81,25 +131,28 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--markdown", action="store_true", help="with the facts: rows for docs/networks.md")
+    parser.add_argument("--plain", action="store_true", help="also time the plainest implementation")
     args = parser.parse_args()
     threads = args.threads if args.device.type == "cpu" else [torch.get_num_threads()]
 
     where = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else platform.processor()
     print(
-        f"torch {torch.__version__}, {where or platform.machine()}, {args.dtype}, median of {args.repeats}\n"
+        f"torch {torch.__version__}, {where or platform.machine()}, {args.dtype}, least of {args.repeats}\n"
     )
     heads = [f"ms, {count} thread{'s' * (count > 1)}" for count in threads]
-    print(f"| network | {' | '.join(heads)} | million parameters |")
-    print(f"|---|{'---:|' * (len(heads) + 1)}")
+    if args.plain:
+        heads = [head for each in heads for head in (each, f"{each}, plain")]
+    facts_shown = HEADS if args.markdown else HEADS[:2]
+    print(f"| {' | '.join([*facts_shown, *heads])} |")
+    print(f"|{'---|' * len(facts_shown)}{'---:|' * len(heads)}")
     for name in args.networks or gasp.list_models():
         try:
-            times = measure(name, threads, args.repeats, args.device, getattr(torch, args.dtype))
+            times = measure(name, threads, args.repeats, args.device, getattr(torch, args.dtype), args.plain)
         except GaspError as error:
             parser.exit(error.exit_status, f"{error}\n")
-        with torch.device("meta"):
-            parameters = sum(p.numel() for p in gasp.create_model(name, **published(name)[0]).parameters())
-        cells = " | ".join(f"{t:.1f}" for t in times)
-        print(f"| {name} | {cells} | {parameters / 1e6:.2f} |", flush=True)
+        cells = [*facts(name)[: len(facts_shown)], *(f"{each:.3g}" for each in times)]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
