@@ -58,7 +58,10 @@ class PlainDriver:
 
 
 def make(name: str) -> FusionNetwork:
-    """A network of the published size with random weights that keep the signal's strength, and a norm that is none."""
+    """A network of the published size with random weights, whose logits spread as those of trained ones do.
+
+    (Logits that are all but constant would make a map of their rounding.)
+    """
     torch.manual_seed(0)
     norm = {"sequence_norm": True} if "ALSTM" in name else {}
     network = create_model(name, modalities=len(MODALITIES), sequence_len=CONTEXT, **norm)
@@ -68,6 +71,10 @@ def make(name: str) -> FusionNetwork:
             value.uniform_(0.5, 1.5)
         if key.startswith("enc") and key.endswith("weight"):
             torch.nn.init.xavier_normal_(value)
+    with torch.no_grad():
+        network.saliency_out.weight.mul_(1000)
+        assert network.saliency_out.bias is not None
+        network.saliency_out.bias.zero_()
     return FusionNetwork(network, MODALITIES, Preprocessing(), distribution=False)
 
 
