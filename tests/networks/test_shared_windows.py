@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import pytest
 import torch
@@ -41,15 +42,23 @@ def clip(pictures: dict[int, Tensor], window: list[int]) -> Tensor:
     return torch.stack([pictures[k] for k in window], 1)[None]
 
 
-@pytest.mark.parametrize("windows", SHORT.values(), ids=SHORT)
-@torch.inference_mode()
-def test_the_stem_is_that_of_each_window(windows: list[list[int]]) -> None:
+@pytest.fixture(scope="module")
+def dave() -> DAVE:
     torch.manual_seed(0)
     model = create_model("dave")
     assert isinstance(model, DAVE)
-    for norm in (model.video_branch.bn1,):
-        norm.running_mean.uniform_(-1, 1)
-        norm.running_var.uniform_(0.5, 2)
+    norm = model.video_branch.bn1
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(0.5, 2)
+    return model
+
+
+@pytest.mark.parametrize("windows", SHORT.values(), ids=SHORT)
+@torch.inference_mode()
+def test_the_stem_is_that_of_each_window(windows: list[list[int]], dave: DAVE) -> None:
+    model = dave
     pictures, stems = frames(20), StemOfWindows(model.video_branch)
 
     one_by_one = [stems([window], pictures) for window in windows]
@@ -73,12 +82,10 @@ def test_the_first_stage_is_that_of_each_window(windows: list[list[int]]) -> Non
 
 
 @torch.inference_mode()
-def test_networks_on_what_is_shared_equal_networks_on_the_window() -> None:
-    torch.manual_seed(0)
+def test_networks_on_what_is_shared_equal_networks_on_the_window(dave: DAVE) -> None:
     pictures = frames(32)
-    dave, vinet = create_model("dave"), create_model("vinet")
+    vinet = create_model("vinet")
     stavis = create_model("stavis", audiovisual=False)
-    assert isinstance(dave, DAVE)
     assert isinstance(vinet, ViNet)
     assert isinstance(stavis, STAViS)
     audio = torch.randn(1, 3, 16, 64, 64)
@@ -91,6 +98,26 @@ def test_networks_on_what_is_shared_equal_networks_on_the_window() -> None:
     torch.testing.assert_close(seen, stavis(clip(pictures, short)), atol=1e-4, rtol=1e-5)
     base1 = Base1OfWindows(vinet.backbone)([long], pictures)
     torch.testing.assert_close(vinet.from_base1(base1), vinet(clip(pictures, long)), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("doubled", "products"), [(False, 10), (True, 18)])
+@torch.inference_mode()
+def test_a_stem_that_moves_by_one_frame_costs_few_products(
+    doubled: bool, products: int, dave: DAVE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures, stems = frames(24), StemOfWindows(dave.video_branch)
+    costs = []
+    conv2d = torch.nn.functional.conv2d
+
+    def count(x: Tensor, weight: Tensor, *arguments: Any, **more: Any) -> Tensor:
+        costs.append(len(x) * weight.shape[0] // 64 * weight.shape[1] // 3)
+        return conv2d(x, weight, *arguments, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", count)
+    for k in range(8):
+        costs.clear()
+        stems([[k, *range(k, k + 15)] if doubled else list(range(k, k + 16))], pictures)
+    assert sum(costs) == products
 
 
 def test_a_window_that_moves_by_one_frame_brings_few_new_positions() -> None:
