@@ -16,6 +16,7 @@ from gasp.datasets.grouped import GroupedFrames
 from gasp.inference.fused import fuse_video, load_network
 from gasp.inference.run import generator_settings, run_inference
 from gasp.inference.tables import METRICS
+from helpers import synthetic
 from helpers.gaze_sets import make_coutrot
 from helpers.grouped_frames import MAPS, make_grouped
 
@@ -107,8 +108,9 @@ def test_predictions_are_those_of_the_network(root):
 
 @pytest.mark.slow
 def test_other_networks_are_measured_on_stored_frames(root):
-    network = create_model("unisal")
-    torch.save(network.state_dict(), root / "unisal.pt")
+    entries = [(name, tuple(values.shape)) for name, values in create_model("unisal").state_dict().items()]
+    weights = synthetic.checkpoint(entries)
+    torch.save({name: torch.from_numpy(values) for name, values in weights.items()}, root / "unisal.pt")
     preset = inference_preset("InferMetricsUNISAL_VisOnly")
     preset["model_groups"][0][0][3]["weights_file"] = "unisal.pt"
     write_preset(root / "mine.json", preset)

@@ -83,7 +83,7 @@ def generate_and_say(
     from gasp.generation.run import generate
 
     assert isinstance(options, GenerateOptions)
-    with frame_progress(quiet) as report:
+    with frame_progress(quiet, 0 if quiet else _frames(videos, names)) as report:
         summary = generate(
             videos, names, root, settings, options, jobs=jobs, overwrite=overwrite, report=report
         )
@@ -97,6 +97,19 @@ def generate_and_say(
             + "".join(f"; {count} {what}" for what, count in videos.skipped.items())
         )
     return 1 if summary.failed else 0
+
+
+def _frames(videos: VideoSet, names: list[str]) -> int:
+    """Frames of all these videos, as far as they can be opened."""
+    from gasp.errors import InputError
+
+    total = 0
+    for name in names:
+        try:
+            total += videos.video(name).frames
+        except InputError:
+            continue  # said when its turn comes
+    return total
 
 
 def _plain(summary: GenerateSummary, videos: VideoSet) -> dict[str, object]:

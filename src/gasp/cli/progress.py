@@ -28,8 +28,11 @@ def download_progress(quiet: bool = False) -> Iterator[Callable[[str, int, int |
 
 
 @contextmanager
-def frame_progress(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar over frames with the time left; what the block gets is called as (video, frames done, frames in all)."""
+def frame_progress(quiet: bool = False, total: int = 0) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per video with the time left; what the block gets is called as (video, frames done, frames in all).
+
+    ``total``: frames of all videos; above 0, another bar is over those.
+    """
     if quiet:
         yield lambda name, done, total: None
         return
@@ -38,12 +41,16 @@ def frame_progress(quiet: bool = False) -> Iterator[Callable[[str, int, int], No
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bars: dict[str, TaskID] = {}
+    counts: dict[str, int] = {}
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        everything = progress.add_task("all videos", total=total, visible=total > 0)
 
-        def report(name: str, done: int, total: int) -> None:
+        def report(name: str, done: int, expected: int) -> None:
             if name not in bars:
-                bars[name] = progress.add_task(name, total=total)
-            progress.update(bars[name], completed=done, total=total, visible=done < total)
+                bars[name] = progress.add_task(name, total=expected)
+            progress.update(bars[name], completed=done, total=expected, visible=done < expected)
+            counts[name] = done
+            progress.update(everything, completed=sum(counts.values()))
 
         yield report

@@ -70,6 +70,8 @@ def generate_video(
     fingerprint = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()
     with place.locked(), _writing(place):
         if place.is_complete(fingerprint) and not overwrite:
+            frames = videos.video(video).frames
+            report(label, frames, frames)
             return VideoSummary(label, 0, True)
         if not overwrite and not place.ready():
             place.check_replaceable()
