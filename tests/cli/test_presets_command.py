@@ -40,9 +40,9 @@ def test_missing_weights_are_told_with_the_commands_that_fetch_them(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GASP_CWD", str(tmp_path / "nothing"))
-    assert main(["predict", str(clip), "-o", str(tmp_path / "out"), "--pipeline", "gasp"]) == 1
+    assert main(["predict", str(clip), "-o", str(tmp_path / "out"), "--pipeline", "gasp-2021"]) == 1
     said = " ".join(capsys.readouterr().err.split())
-    for name in ("dave", "esr9", "videogaze", "gaze360", "gasp-seqdamalstmgmu"):
+    for name in ("dave", "s3fd", "esr9", "videogaze", "gaze360", "gasp-seqdamalstmgmu"):
         assert f"`gasp download {name}" in said
     assert not (tmp_path / "out").exists()
 

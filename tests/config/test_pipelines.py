@@ -109,6 +109,7 @@ def test_what_is_written_is_what_is_read(
         ({"cues": "captured"}, ["cues"]),
         ({"cues": ["captured"], "faces": "s3df"}, ["faces.detector = 's3df'", "did you mean 's3fd'"]),
         ({"cues": ["captured"], "faces": {"traking": False}}, ["'faces.traking'", "did you mean 'tracking'"]),
+        ({"cues": ["captured"], "faces": {"options": {"threshold": 1}}}, ["'glance' takes no options"]),
         ({"cues": ["captured"], "fusion": "gasp-damgm"}, ["fusion.weights", "gasp-damgmu"]),
         ({"cues": ["captured"], "fusion": "dave"}, ["those of the network dave, not for the fusion"]),
         ({"cues": ["captured"], "fusion": {"weights": "a.pt", "network": "GASPEncGMUCnv"}}, ["GASPEncGMUConv"]),

@@ -188,6 +188,22 @@ def test_predictions_have_their_form(maps: Maps) -> None:
     assert GaspFusion(make(NAMES[0])).step([], []) == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_less_exact_numbers_give_maps_of_the_same_form(name: str, maps: Maps) -> None:
+    exact, rough = make(name), make(name)
+    for fusion in (exact, rough):
+        with torch.no_grad():
+            fusion.network.saliency_out.weight.mul_(3000)
+    rough.network.bfloat16()
+    for one, other in zip(
+        run(exact, maps[:5], [False] * 5, 5), run(rough, maps[:5], [False] * 5, 5), strict=True
+    ):
+        assert other.saliency.dtype == np.float32
+        assert other.saliency.shape == one.saliency.shape
+        assert np.isfinite(other.saliency).all()
+        assert other.gates == pytest.approx(one.gates, abs=0.02)
+
+
 def test_a_network_without_gates_has_none(maps: Maps) -> None:
     assert run(make("GASPEncConv"), maps[:1], [True], 1)[0].gates is None
 

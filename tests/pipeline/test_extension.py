@@ -94,6 +94,7 @@ def test_options_reach_the_cue(site: Path, pictures: NDArray[np.uint8]) -> None:
         ({"name": "warmth", "options": {"memroy": 0.5}}, "'warmth' cannot be made with the options.*memroy"),
         ("rotten", "'rotten' of the package rotten cannot be imported.*no_such_module"),
         ("warmht", "did you mean 'warmth'"),
+        ({"name": "motion", "options": {"speed": 3}}, "'motion' cannot be made with the options.*speed"),
     ],
 )
 def test_packages_that_do_not_work_are_named(

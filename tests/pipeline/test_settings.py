@@ -26,6 +26,7 @@ from gasp.errors import UsageError
         ({"device": "cuda:"}, ["device = 'cuda:'"]),
         ({"device": "cuda:x"}, ["device = 'cuda:x'"]),
         ({"device": "auto:1"}, ["device = 'auto:1'"]),
+        ({"precision": "bfloat"}, ["precision", "did you mean 'bfloat16'"]),
         ({"seed": -1}, ["seed", "-1"]),
         ({"evry": 2}, ["'evry'", "did you mean 'every'"]),
         ({"every": 0, "seed": -1}, ["every", "seed"]),

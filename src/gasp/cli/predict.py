@@ -67,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     looking.add_argument("--no-sound", action="store_true", help="do not use the sound")
     looking.add_argument("--every", type=int, metavar="N", help="predict every N-th frame (1)")
     looking.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
+    looking.add_argument(
+        "--precision",
+        metavar="NAME",
+        help="float32 (default), bfloat16, or float16, which are quicker on a GPU",
+    )
     looking.add_argument("--batch", type=int, metavar="N", help="frames computed together (8)")
     looking.add_argument("--threads", type=int, metavar="N", help="threads of the CPU (PyTorch's choice)")
     looking.add_argument("--seed", type=int, metavar="N", help="of random numbers (0)")
@@ -92,7 +97,7 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, Outputs]
     check_sinks(options.sink)
     given = {
         name: getattr(options, name)
-        for name in ("pipeline", "cues", "faces", "every", "device", "batch", "threads", "seed")
+        for name in ("pipeline", "cues", "faces", "every", "device", "precision", "batch", "threads", "seed")
         if getattr(options, name) is not None
     }
     settings = PredictSettings.read({**given, "sound": not options.no_sound})

@@ -95,6 +95,12 @@ class FacesConfig(_Part):
     def _known(cls, value: str) -> str:
         return check_detector(value)
 
+    @model_validator(mode="after")
+    def _fits(self) -> FacesConfig:
+        if self.options and self.detector in ("glance", "none"):
+            raise ValueError(f"the detector {self.detector!r} takes no options")
+        return self
+
 
 class FusionConfig(_Part):
     """The GASP network.

@@ -37,8 +37,12 @@ def load_plugin(group: Group, name: str) -> Callable[..., Any]:
 
 def create_plugin(group: Group, name: str, *arguments: Any, **options: Any) -> Any:
     """The object that the entry point makes. Raises :class:`UsageError` when it does not take these options."""
-    made = load_plugin(group, name)
+    return make(name, load_plugin(group, name), *arguments, **options)
+
+
+def make(name: str, maker: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What ``maker`` makes with options that somebody wrote down for ``name``; :class:`UsageError` when it refuses."""
     try:
-        return made(*arguments, **options)
-    except TypeError as error:
+        return maker(*arguments, **options)
+    except (TypeError, ValueError) as error:
         raise UsageError(f"{name!r} cannot be made with the options {options}: {error}") from error

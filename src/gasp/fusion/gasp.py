@@ -70,6 +70,7 @@ class GaspFusion:
         self.device = torch.device(device)
         self.network = fusion.network.eval().to(self.device)
         self.windows = windows
+        self._dtype = next(self.network.parameters()).dtype
         self.taps = self._taps_pay() if taps is None else taps
         self._context: deque[PreparedFrame] = deque(maxlen=self.network.sequence_len)
 
@@ -83,7 +84,7 @@ class GaspFusion:
             return []
         stacked = torch.from_numpy(np.stack([self.fusion.preprocessing.stack(frame) for frame in maps]))
         with torch.inference_mode():
-            inputs = self.fusion.preprocessing.normalise(stacked.to(self.device))
+            inputs = self.fusion.preprocessing.normalise(stacked.to(self.device)).to(self._dtype)
             encoded = self.network.encode_frame(inputs)
             proper = encoded.flatten(1).isfinite().all(1).tolist()
             windows = (

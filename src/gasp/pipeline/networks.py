@@ -10,7 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
-from gasp.config.pipelines import PACKAGED, CueConfig, PipelineConfig, as_entry
+from gasp.config.pipelines import PACKAGED, CueConfig, as_entry
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import PUBLISHED_CUES
 from gasp.errors import UsageError, WeightsError
@@ -20,6 +20,7 @@ from gasp.networks import create_model
 from gasp.pipeline.fusion_loading import load_configured
 from gasp.weights import load_checkpoint, packaged, require
 
+DOWNLOADED_DETECTORS = ("s3fd", "yunet")
 NO_CUES: Mapping[str, nn.Module] = MappingProxyType({})
 
 
@@ -47,13 +48,15 @@ class Networks:
         """
         device = choose_device(settings.device)
         config = settings.pipeline
-        paths = _find_weights(config, settings.cues)
+        paths = _find_weights(settings)
+        dtype = getattr(torch, settings.precision)
         cues = {
-            cue.name: _load_cue(cue, paths[cue.name])
+            cue.name: _load_cue(cue, paths[cue.name]).to(dtype)
             for cue in config.cues
             if cue.name in PUBLISHED_CUES and cue.name in settings.cues
         }
         fusion = load_configured(config.fusion, paths["fusion"])
+        fusion.network.to(dtype)
         if not set(fusion.modalities) & set(config.cue_names):
             raise UsageError(
                 f"the fusion takes {', '.join(fusion.modalities)}: none of these is a cue of the pipeline"
@@ -72,11 +75,16 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _find_weights(config: PipelineConfig, cues: tuple[str, ...]) -> dict[str, Path]:
+def _find_weights(settings: PredictSettings) -> dict[str, Path]:
     """Every file of weights before any is loaded; what is missing is told at once."""
+    config = settings.pipeline
     wanted: dict[str, str] = {
-        cue.name: _weights_of(cue) for cue in config.cues if cue.name in PUBLISHED_CUES and cue.name in cues
+        cue.name: _weights_of(cue)
+        for cue in config.cues
+        if cue.name in PUBLISHED_CUES and cue.name in settings.cues
     }
+    if settings.faces in DOWNLOADED_DETECTORS and "file" not in settings.face_finding.options:
+        wanted[settings.faces] = settings.faces
     paths = {"glance": packaged("glance")}
     missing: list[str] = []
     for name, weights in {**wanted, "fusion": config.fusion.weights}.items():

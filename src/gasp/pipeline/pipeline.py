@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from gasp.config.pipelines import CueConfig
-from gasp.config.plugins import create_plugin
+from gasp.config.plugins import create_plugin, make
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import CUES, PUBLISHED_CUES, Cue, WindowedCue
 from gasp.cues.observation import Observation
@@ -105,10 +106,10 @@ class Pipeline:
     def _maker(self, cue: CueConfig) -> Callable[[], Cue | WindowedCue]:
         if cue.name in PUBLISHED_CUES:
             network, device = self.networks.cues[cue.name], str(self.networks.device)
-            load = PUBLISHED_CUES[cue.name].load
-            return lambda: load()(network, device=device, mode=cue.mode, **cue.options)
+            cls = PUBLISHED_CUES[cue.name].load()
+            return lambda: make(cue.name, cls, network, device=device, mode=cue.mode, **cue.options)
         if cue.name in CUES:
-            return lambda: CUES[cue.name].load()(**cue.options)
+            return lambda: make(cue.name, CUES[cue.name].load(), **cue.options)
         return lambda: create_plugin("gasp.cues", cue.name, **cue.options)
 
     def _needs_reading(self, *, own_cues: bool) -> bool:
@@ -121,10 +122,9 @@ class Pipeline:
         if faces.detector in ("glance", "none"):
             return None
         if faces.detector not in DETECTORS:
-            detector: FaceDetector = create_plugin("gasp.faces", faces.detector, **faces.options)
-            return detector
+            return create_plugin("gasp.faces", faces.detector, **faces.options)
         where = {"device": str(self.networks.device)} if faces.detector == "s3fd" else {}
-        return create_detector(faces.detector, **where, **faces.options)
+        return make(faces.detector, partial(create_detector, faces.detector), **where, **faces.options)
 
     def _look(self, images: list[NDArray[np.uint8]]) -> list[Glimpse | None]:
         return list(self.networks.reader.read(images)) if self._reads else [None] * len(images)
