@@ -90,8 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shift", type=float, default=2.0, metavar="S", help="seconds of the shifted sound (2)"
     )
     looking = parser.add_argument_group("prediction by the pipeline, as in gasp predict")
-    looking.add_argument("--cues", metavar="A,B,...", help="captured, glance, faces, speaking, motion (all)")
-    looking.add_argument("--faces", metavar="DETECTOR", help="glance (default), yunet, s3fd, or none")
+    looking.add_argument(
+        "--pipeline",
+        metavar="NAME|FILE",
+        help="a preset (see gasp presets), or a YAML or JSON file (default)",
+    )
+    looking.add_argument("--cues", metavar="A,B,...", help="only these cues of the pipeline (all)")
+    looking.add_argument("--faces", metavar="DETECTOR", help="another face detector, or none")
     looking.add_argument("--no-sound", action="store_true", help="do not use the sound")
     looking.add_argument("--every", type=int, metavar="N", help="predict every N-th frame (1)")
     looking.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
@@ -199,7 +204,7 @@ def _pipeline(options: argparse.Namespace) -> PipelineSystem:
 
     given = {
         name: getattr(options, name)
-        for name in ("cues", "faces", "every", "device", "batch", "threads")
+        for name in ("pipeline", "cues", "faces", "every", "device", "batch", "threads")
         if getattr(options, name) is not None
     }
     settings = PredictSettings.read({**given, "sound": not options.no_sound})
@@ -243,7 +248,7 @@ def _print_tables(evaluation: Evaluation) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=150)
+        console = Console(width=170)
     for title, head, rows in sections(evaluation):
         table = Table(title=title, title_justify="left", title_style="bold")
         for place, name in enumerate(head):

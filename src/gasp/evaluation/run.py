@@ -8,8 +8,9 @@ import logging
 import shutil
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from gasp.evaluation.pictures import triptych
 from gasp.evaluation.problems import Problems
 from gasp.evaluation.results import Evaluation, Shot, System, VideoScores
 from gasp.evaluation.scoring import KEYS, METRICS, Context, change, score_maps, score_other_observers
-from gasp.evaluation.systems import PIPELINE, Look, MapFolder, PipelineSystem, plain_looks, read_map
+from gasp.evaluation.systems import Look, MapFolder, PipelineSystem, plain_looks, read_map
 from gasp.evaluation.truth import Others, Truth, centre_prior, faces_prior, truth_at
 from gasp.results.manifest import versions
 from gasp.video.cuts import CutDetector
@@ -36,6 +37,8 @@ CENTRE, MEAN, FACES, OBSERVERS = "centre prior", "mean of other videos", "marked
 """The baselines: always beside the systems, where the dataset allows them."""
 
 GAIN_OVER = ("centre", "others")
+
+_LARGEST = 1e12  # squares and sums of such values are still usual numbers
 
 _SHOWN_BY = KEYS.index("cc")
 
@@ -92,13 +95,13 @@ def evaluate(
 
     ``parts``: a folder in which finished videos are kept, so that an interrupted evaluation goes on from there; it is
     emptied when it belongs to another evaluation. What cannot be used is counted and named in ``problems``; a video
-    that cannot be read costs itself only. Raises :class:`~gasp.errors.InputError` when nothing at all could be scored and
+    that cannot be read costs itself only. Raises :class:`~gasp.errors.InputError` when nothing could be scored and
     :class:`~gasp.errors.UsageError` for impossible settings.
     """
     run = _Run(items, pipeline, list(folders), settings or EvaluationSettings())
-    kept = _Parts(parts, run.fingerprint(), len(items.items)) if parts is not None else None
+    kept = _Parts(parts, run.fingerprint(), len(run.items.items)) if parts is not None else None
     videos = []
-    for place, item in enumerate(items.items):
+    for place, item in enumerate(run.items.items):
         scores = kept.load(place, item.id) if kept else None
         if scores is None:
             scores = run.score(place, progress or _silent)
@@ -136,10 +139,9 @@ class _Run:
         folders: list[MapFolder],
         settings: EvaluationSettings,
     ) -> None:
-        if not items.items:
-            raise InputError(f"{items.name} holds nothing to evaluate")
-        self.items, self.pipeline, self.folders, self.settings = items, pipeline, folders, settings
         self.problems = Problems()
+        self.items = ItemSet(items.name, self._usable(items.items), items.skipped)
+        self.pipeline, self.folders, self.settings = pipeline, folders, settings
         for what, count in items.skipped.items():
             self.problems.note(f"{what} (by the dataset's reader)", count=count)
         self.systems = self._name_systems()
@@ -147,9 +149,9 @@ class _Run:
         if len(self._places) != len(self.systems):
             raise UsageError("two systems have one name, or that of a baseline: " + ", ".join(self._names()))
         self._compare_names()
-        self._others = Others(items.items)
-        if len(items.items) == 1:
-            self.problems.note("no other video: no shuffled AUC and no mean density", items.items[0].id)
+        self._others = Others(self.items.items)
+        if len(self.items.items) == 1:
+            self.problems.note("no other video: no shuffled AUC and no mean density", self.items.items[0].id)
 
     def fingerprint(self) -> str:
         """Equal for evaluations whose parts may be mixed."""
@@ -200,17 +202,16 @@ class _Run:
         if truths:
             context = self._context(place, next(iter(truths.values())))
             files = {folder.name: folder.files(item) for folder in self.folders}
-            looks = self._looks(place, truths)
             with ThreadPoolExecutor(self.settings.workers, "score") as pool:
                 try:
-                    for row in self._scored(pool, item, looks, truths, context, files):
+                    for row in self._scored(pool, place, truths, context, files):
                         rows.append(row)
                         problems.add(row.problems)
                         shots.see(row)
                         progress(item.id, len(rows), len(truths))
                 except GaspError as error:
                     problems.note("videos that could not be read to their end", f"{item.id} ({error})")
-            problems.note("frames that the source does not have", item.id, len(truths) - len(rows))
+            problems.note("frames that could not be had from the source", item.id, len(truths) - len(rows))
         return _gather(item, rows, len(self.systems), shots.shots(), problems)
 
     def _truths(self, item: Item, problems: Problems) -> dict[int, Truth]:
@@ -232,7 +233,7 @@ class _Run:
         baseline = centre_prior(height, width) if self.settings.gain_over == "centre" else mean
         return Context(self._others.fixated(place, height, width), baseline, mean)
 
-    def _looks(self, place: int, truths: dict[int, Truth]) -> Iterator[Look]:
+    def _looks(self, place: int) -> Generator[Look]:
         item = self.items.items[place]
         if self.pipeline is None:
             return plain_looks(item, self._every())
@@ -241,28 +242,29 @@ class _Run:
     def _scored(
         self,
         pool: ThreadPoolExecutor,
-        item: Item,
-        looks: Iterator[Look],
+        place: int,
         truths: dict[int, Truth],
         context: Context,
         files: dict[str, dict[int, Path]],
     ) -> Iterator[_FrameScores]:
         """The rows of the scored frames in order; a bounded number is under way."""
         waiting: deque[Future[_FrameScores]] = deque()
+        item = self.items.items[place]
         cuts, began = CutDetector(), item.time(0)
         last = max(truths)
-        for look in looks:
-            time = item.time(look.index)
-            if cuts.step(look.image):
-                began = time
-            if look.index in truths:
-                truth = truths[look.index]
-                job = (item, look, truth, context, files, time, time - began)
-                waiting.append(pool.submit(self._score_frame, *job))
-                if len(waiting) > 2 * self.settings.workers:
-                    yield waiting.popleft().result()
-            if look.index >= last:
-                break
+        with closing(self._looks(place)) as looks:
+            for look in looks:
+                time = item.time(look.index)
+                if cuts.step(look.image):
+                    began = time
+                if look.index in truths:
+                    truth = truths[look.index]
+                    job = (item, look, truth, context, files, time, time - began)
+                    waiting.append(pool.submit(self._score_frame, *job))
+                    if len(waiting) > 2 * self.settings.workers:
+                        yield waiting.popleft().result()
+                if look.index >= last:
+                    break
         while waiting:
             yield waiting.popleft().result()
 
@@ -290,7 +292,7 @@ class _Run:
                 problems.note(f"unreadable maps of {name}", f"{where} ({error})")
         maps = {}
         for name, values in found.items():
-            ready = _prepare(values, truth, name, where, problems)
+            ready = _prepare(values, truth, name, where, problems, own=name in look.maps)
             if ready is not None:
                 maps[self._places[name]] = ready
         shown = {p: maps[p] for p, system in enumerate(self.systems) if system.kind == "system" and p in maps}
@@ -317,10 +319,10 @@ class _Run:
 
     def _changes(self, look: Look) -> NDArray[np.float64]:
         changes = np.full((len(self.systems), 2), np.nan)
-        reference = look.maps.get(PIPELINE)
+        reference = look.maps.get(self.pipeline.name) if self.pipeline else None
         if reference is not None and np.isfinite(reference).all():
             for name, values in look.maps.items():
-                if name != PIPELINE and values.shape == reference.shape and np.isfinite(values).all():
+                if values is not reference and values.shape == reference.shape and np.isfinite(values).all():
                     changes[self._places[name]] = change(values, reference)
         return changes
 
@@ -330,7 +332,7 @@ class _Run:
         return [system.name for system in self.systems]
 
     def _name_systems(self) -> list[System]:
-        systems = [System(PIPELINE, "system")] if self.pipeline else []
+        systems = [System(self.pipeline.name, "system")] if self.pipeline else []
         systems += [System(folder.name, "system") for folder in self.folders]
         if self.pipeline:
             systems += [System(name, "ablation") for name in self.pipeline.ablations]
@@ -341,6 +343,20 @@ class _Run:
         if self.settings.ceiling:
             baselines.append(OBSERVERS)
         return systems + [System(name, "baseline") for name in baselines]
+
+    def _usable(self, items: Sequence[Item]) -> list[Item]:
+        """The items whose size and fixations can be read; the others are named."""
+        usable = []
+        for item in items:
+            try:
+                _ = item.size, item.fixations()
+            except GaspError as error:
+                self.problems.note("videos that could not be read", f"{item.id} ({error})")
+            else:
+                usable.append(item)
+        if not usable:
+            raise InputError("; ".join(["there is nothing to evaluate", *self.problems.sentences()]))
+        return usable
 
     def _compare_names(self) -> None:
         """Names in folders that the dataset does not know, and the reverse."""
@@ -379,29 +395,30 @@ def _scored_frames(item: Item, rate: float | None, every: int) -> list[int]:
 
 
 def _prepare(
-    values: NDArray[np.float32], truth: Truth, name: str, where: str, problems: Problems
+    values: NDArray[np.float32], truth: Truth, name: str, where: str, problems: Problems, *, own: bool
 ) -> NDArray[np.float32] | None:
-    """A map as the metrics take it: finite, zero or more, of the truth's size; None when it cannot be made so."""
+    """A map as the metrics take it: finite, zero or more, of the truth's size; None when it cannot be made so.
+
+    ``own``: it comes from the pipeline and covers the picture, whatever its shape is.
+    """
     if not np.isfinite(values).all():
         problems.note(f"maps of {name} with NaN or infinity (not scored)", where)
         return None
     low, high = float(values.min()), float(values.max())
+    if max(-low, high) > _LARGEST:
+        problems.note(f"maps of {name} with values beyond {_LARGEST:g} (not scored)", where)
+        return None
     if low == high:
         problems.note(f"constant maps of {name} (NSS, CC and SIM are undefined)", where)
     if low < 0:
         problems.note(f"maps of {name} with negative values (raised so that the least is 0)", where)
         values = values - np.float32(low)
-    if abs(values.shape[1] * truth.height / (values.shape[0] * truth.width) - 1) > 0.1 and not _own(name):
+    if abs(values.shape[1] * truth.height / (values.shape[0] * truth.width) - 1) > 0.1 and not own:
         problems.note(f"maps of {name} of another shape than the picture (stretched over it)", where)
     if values.shape != (truth.height, truth.width):
         values = np.asarray(metrics.resize(values, truth.height, truth.width))
     # Interpolation may fall below 0 by rounding.
     return np.maximum(values, 0).astype(np.float32, copy=False)
-
-
-def _own(name: str) -> bool:
-    """Maps of the pipeline cover the picture whatever their shape is."""
-    return name == PIPELINE or name.startswith(("without ", "sound "))
 
 
 class _Extremes:

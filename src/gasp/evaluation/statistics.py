@@ -37,12 +37,14 @@ def interval(values: NDArray[np.float64], samples: NDArray[np.float64], level: f
     known = np.isfinite(values)
     if not known.any():
         return Interval(np.nan, np.nan, np.nan, 0)
-    mean = float(values[known].mean())
+    # Deviations from one of them, so that the mean and the bootstrap of a constant are that constant exactly.
+    one = float(values[known][0])
     counts = samples @ known.astype(np.float64)
-    # Deviations, so that the bootstrap of a constant is that constant to the last digit.
-    sums = samples @ np.where(known, values - mean, 0.0)
-    means = mean + sums[counts > 0] / counts[counts > 0]
+    deviations = np.where(known, values - one, 0.0)
+    sums = samples @ deviations
+    means = one + sums[counts > 0] / counts[counts > 0]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    mean = one + float(deviations.sum()) / int(known.sum())
     return Interval(mean, float(low), float(high), int(known.sum()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from os import PathLike
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gasp.config.settings import PredictSettings
 from gasp.errors import InputError, UsageError
 from gasp.evaluation.items import Item
-from gasp.fusion.gasp import GaspFusion
+from gasp.fusion.gasp import GaspFusion, Windows
 from gasp.pipeline.pipeline import Networks, Pipeline
 from gasp.pipeline.predict import predict_source, step_of
 from gasp.pipeline.prediction import Prediction
@@ -24,7 +24,12 @@ from gasp.video import Frame, SoundStream, VideoSource
 from gasp.video.cuts import CutDetector
 
 PIPELINE = "default"
-"""Name of the pipeline among the systems."""
+"""Name of the packaged pipeline; another one goes by the name of its preset."""
+
+ALONE = "glance alone"
+"""Name of the saliency network's map without fusion, which stands beside the ablations."""
+
+_SALIENCY = "glance"
 
 MUTED, SHUFFLED, SHIFTED = "sound muted", "sound of another video", "sound shifted"
 
@@ -121,24 +126,32 @@ class PipelineSystem:
             raise UsageError("sensitivity to the sound cannot be measured in a pipeline that does not listen")
 
     @property
+    def name(self) -> str:
+        """Name among the systems."""
+        return self.settings.pipeline.name
+
+    @property
     def ablations(self) -> list[str]:
-        """Names of the systems with a cue left out."""
-        return [f"without {cue}" for cue in self.ablated]
+        """Names of the systems with a cue left out, and of the saliency network's map alone."""
+        names = [f"without {cue}" for cue in self.ablated]
+        return [ALONE, *names] if names and _SALIENCY in self.settings.cues else names
 
     @property
     def variants(self) -> list[str]:
         """Names of the systems with other sound."""
         return [MUTED, SHUFFLED, SHIFTED] if self.sound else []
 
-    def looks(self, item: Item, other: Item | None) -> Iterator[Look]:
+    def looks(self, item: Item, other: Item | None) -> Generator[Look]:
         """The frames with the maps of the pipeline and its variants; ``other`` lends its sound.
 
         All variants run side by side, so that no map has to be kept. A video without sound has no variants of sound.
         """
-        ablation = Ablation(self.networks, self.ablated)
+        published = self.settings.pipeline.alignment == "published"
+        windows: Windows = "newest repeated" if published else "first repeated"
+        ablation = Ablation(self.networks, self.ablated, windows)
         with ExitStack() as opened:
             source = opened.enter_context(item.open())
-            runs = {PIPELINE: self._run(source)}
+            runs = {self.name: self._run(source)}
             if self.sound and source.has_sound and item.path is not None:
                 runs |= self._with_other_sound(item, item.path, other, opened)
             for predictions in zip(*runs.values(), strict=True):
@@ -170,24 +183,26 @@ class PipelineSystem:
 class Ablation:
     """The fusion run beside the pipeline on the same cue maps, each time with one modality black."""
 
-    def __init__(self, networks: Networks, cues: Sequence[str]) -> None:
+    def __init__(self, networks: Networks, cues: Sequence[str], windows: Windows = "first repeated") -> None:
         self._modalities = networks.fusion.modalities
-        self._fusions = {cue: GaspFusion(networks.fusion, networks.device) for cue in cues}
+        self._fusions = {cue: GaspFusion(networks.fusion, networks.device, windows=windows) for cue in cues}
         self._cuts = CutDetector()
 
     def step(self, prediction: Prediction) -> dict[str, NDArray[np.float32]]:
-        """The maps without each cue, by the name ``without <cue>``."""
+        """The maps without each cue, by the name ``without <cue>``, and the one of the saliency network alone."""
         if not self._fusions:
             return {}
         black = np.zeros(prediction.saliency.shape, np.uint8)
         maps = {name: prediction.cues.get(name, black) for name in self._modalities}
         cut = self._cuts.step(prediction.cues.get("captured", prediction.image))
-        return {
-            f"without {cue}": fusion.step([[m * (name != cue) for name, m in maps.items()]], [cut])[
-                0
-            ].saliency
-            for cue, fusion in self._fusions.items()
-        }
+        found: dict[str, NDArray[np.float32]] = {}
+        for cue, fusion in self._fusions.items():
+            left = [values * (name != cue) for name, values in maps.items()]
+            found[f"without {cue}"] = fusion.step([left], [cut])[0].saliency
+        if _SALIENCY in prediction.cues:
+            # The cue is drawn as the root of the probability.
+            found[ALONE] = np.square(prediction.cues[_SALIENCY] / 255, dtype=np.float32)
+        return found
 
 
 class OtherSound(VideoSource):
@@ -232,7 +247,7 @@ class ShiftedSound(SoundStream):
         return super().window(t0 + self._offset, t1 + self._offset)
 
 
-def plain_looks(item: Item, every: int = 1) -> Iterator[Look]:
+def plain_looks(item: Item, every: int = 1) -> Generator[Look]:
     """The frames without any map, for systems whose maps are in folders."""
     with item.open() as source:
         for frame in source.frames(0, every):
