@@ -28,7 +28,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default-unisal": {
         "title": "The packaged cues with UNISAL in the place of the packaged saliency network",
         # Grey, as the packaged fusion knows saliency maps; the published networks know them in colours.
-        "cues": ["captured", {"name": "unisal", "options": {"colours": "grey"}}, "faces", "speaking", "motion"],
+        "cues": [
+            "captured",
+            {"name": "unisal", "options": {"colours": "grey"}},
+            "faces",
+            "speaking",
+            "motion",
+        ],
         "fusion": {"modalities": ["captured", "unisal", "faces", "speaking", "motion"]},
     },
     "gasp": {
