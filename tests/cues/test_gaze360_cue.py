@@ -64,7 +64,7 @@ def test_conic_field_is_the_published_one(name: str) -> None:
     options = case.options
     points = cone_points(options["apex"][:2], np.array(options["gaze"], np.float32))
     check_picture(case, "points", points)
-    depth = nearest_depth(visible_points(points, tree_order=True), options["height"], options["width"]).depth
+    depth = nearest_depth(visible_points(points, tree_order=True), options["height"], options["width"])
     field = smooth(depth, truncate=True)
     check_picture(case, "field", field)
     np.testing.assert_allclose(smooth(depth, truncate=False), case.expected["field_float"], atol=0.1)
@@ -80,10 +80,11 @@ def test_conic_field_is_the_published_one(name: str) -> None:
 )
 def test_nearest_depth_is_what_a_search_finds(height: int, width: int, count: int, seed: int) -> None:
     points = np.random.default_rng(seed).integers(-20, 80, (3, count))
-    field = nearest_depth(visible_points(points, tree_order=False), height, width)
+    points[2] = np.arange(count)
+    nearest = points[:, nearest_depth(visible_points(points, tree_order=False), height, width).astype(int)]
     x, y = np.meshgrid(np.linspace(0, width, width), np.linspace(0, height, height))
     distance, _ = cKDTree(points[:2].T).query(np.stack([x.ravel(), y.ravel()], 1))
-    np.testing.assert_allclose(np.sqrt(field.distance).ravel(), distance, atol=1e-9)
+    np.testing.assert_allclose(np.hypot(nearest[0] - x, nearest[1] - y).ravel(), distance, atol=1e-9)
 
 
 def test_of_points_on_one_place_the_nearest_to_the_camera_shows() -> None:

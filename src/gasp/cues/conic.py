@@ -6,8 +6,7 @@ it in the picture; the depths are smoothed and scaled to 0..255, the nearest to 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -18,13 +17,6 @@ STEPS = 100
 
 SMOOTHING = 6.0
 """Standard deviation of the Gaussian in pixels; it is cut at 4 of them."""
-
-
-class DepthField(NamedTuple):
-    """Of the point nearest to each pixel: its ``depth`` (float64) and its squared ``distance`` in pixels (float64)."""
-
-    depth: NDArray[np.float64]
-    distance: NDArray[np.float64]
 
 
 def cone_points(
@@ -74,7 +66,7 @@ def visible_points(points: NDArray[np.int64], *, tree_order: bool) -> NDArray[np
     return points[:, order[first]]
 
 
-def nearest_depth(points: NDArray[np.int64], height: int, width: int) -> DepthField:
+def nearest_depth(points: NDArray[np.int64], height: int, width: int) -> NDArray[np.float32]:
     """Depth of the nearest of ``points`` (3, N) for every pixel of a ``height`` x ``width`` grid.
 
     ``points``: one per place, ordered by x, then y (:func:`visible_points`). As published, the grid's columns lie at
@@ -88,9 +80,8 @@ def nearest_depth(points: NDArray[np.int64], height: int, width: int) -> DepthFi
     xs, nearest = _nearest_in_columns(points, rows)
     beside = (points[1][nearest] - rows[:, None]) ** 2.0
     winner = _lower_envelope(xs.astype(np.float64), beside, columns)
-    chosen = np.take_along_axis(nearest, winner, 1)
-    distance = np.take_along_axis(beside, winner, 1) + (xs[winner] - columns) ** 2
-    return DepthField(points[2][chosen].astype(np.float64), distance)
+    winner += len(xs) * np.arange(height)[:, None]
+    return np.take(points[2].astype(np.float32)[nearest], winner)
 
 
 def _nearest_in_columns(
@@ -114,59 +105,66 @@ def _lower_envelope(
     The winner never moves to the left on the way to the right, so between two columns with known winners only those
     from the one to the other can win: the columns are halved until all are known.
     """
+    # The column's own square is the same for all k: beside + xs^2 - 2 column xs decides.
+    own = beside + xs**2
     stride = 1 << max(1, (len(columns) - 1).bit_length())
-    ends = np.array([columns[0], columns[-1]])
-    costs = (ends[:, None] - xs) ** 2 + beside[:, None]
     # Places beyond the last column count as the last column.
-    winners = costs.argmin(2)
+    winners = (own[:, None] - 2 * columns[[0, -1], None] * xs).argmin(2)
     while stride > 1:
         stride //= 2
-        between = np.minimum(np.arange(winners.shape[1] - 1) * 2 * stride + stride, len(columns) - 1)
-        low, high = winners[:, :-1], winners[:, 1:]
-        middle = low.copy()
-        row, cell = np.nonzero(high > low)
-        middle[row, cell] = _least(xs, beside, columns[between][cell], row, low[row, cell], high[row, cell])
+        between = columns[np.minimum(np.arange(winners.shape[1] - 1) * 2 * stride + stride, len(columns) - 1)]
         wider = np.empty((len(winners), winners.shape[1] * 2 - 1), np.int64)
-        wider[:, ::2], wider[:, 1::2] = winners, middle
+        wider[:, ::2], wider[:, 1::2] = winners, winners[:, :-1]
+        row, cell = np.nonzero(winners[:, 1:] != winners[:, :-1])
+        low, high = winners[row, cell], winners[row, cell + 1]
+        wider[row, 2 * cell + 1] = _least(xs, own, between[cell], row, low, high)
         winners = wider
     return winners[:, : len(columns)]
 
 
 def _least(
     xs: NDArray[np.float64],
-    beside: NDArray[np.float64],
+    own: NDArray[np.float64],
     x: NDArray[np.float64],
     row: NDArray[np.int64],
     low: NDArray[np.int64],
     high: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """For every question i the k in low[i]..high[i] with the least (x[i] - xs[k])^2 + beside[row[i], k]."""
-    if not len(x):
-        return low
-    counts = high - low + 1
-    start = np.cumsum(counts) - counts
-    question = np.repeat(np.arange(len(x)), counts)
-    k = np.arange(len(question)) - start[question] + low[question]
-    cost = (x[question] - xs[k]) ** 2 + beside[row[question], k]
-    best = np.flatnonzero(cost == np.minimum.reduceat(cost, start)[question])[::-1]
-    answer = np.empty(len(x), np.int64)
-    answer[question[best]] = k[best]  # of equals the first, which is written last
+    """For every i the k in low[i]..high[i] with the least own[row[i], k] - 2 x[i] xs[k], of equals the first."""
+    start = row * len(xs)
+    higher = np.take(own, start + high) - np.take(own, start + low) < 2 * x * (xs[high] - xs[low])
+    answer = np.where(higher, high, low)
+    # Mostly there are only these two; others are written out one after the other.
+    many = np.flatnonzero(high - low > 1)
+    if not len(many):
+        return answer
+    low, counts = low[many], high[many] - low[many] + 1
+    begin = np.cumsum(counts) - counts
+    k = np.arange(begin[-1] + counts[-1]) + np.repeat(low - begin, counts)
+    cost = np.take(own, k + np.repeat(start[many], counts)) - np.repeat(2 * x[many], counts) * xs[k]
+    best = np.flatnonzero(cost == np.repeat(np.minimum.reduceat(cost, begin), counts))[::-1]
+    # Of equals the first is written last.
+    answer[many[np.searchsorted(begin, best, side="right") - 1]] = k[best]
     return answer
 
 
-def smooth(field: NDArray[np.float64], *, truncate: bool) -> NDArray[np.float64]:
-    """The field smoothed down its columns, then along its rows.
+def smooth(field: NDArray[np.float32], *, truncate: bool) -> NDArray[np.float32]:
+    """The field smoothed down its columns, then along its rows; beyond the border it is mirrored.
 
-    ``truncate``: each pass drops the decimals, as the pinned scipy of the published pipeline does for integers.
+    ``truncate``: each pass drops the decimals, as the pinned scipy of the published pipeline does for integers. Many
+    results are whole numbers but for rounding, so that only scipy's own order of adding gives the published steps.
     """
-    for axis in (0, 1):
-        field = gaussian_filter1d(field, SMOOTHING, axis=axis, mode="reflect")
-        if truncate:
-            field = np.trunc(field)
-    return field
+    if truncate:
+        for axis in (0, 1):
+            field = np.trunc(
+                gaussian_filter1d(field, SMOOTHING, axis=axis, mode="reflect", output=np.float64)
+            )
+        return field.astype(np.float32)
+    size = (2 * round(4 * SMOOTHING) + 1,) * 2
+    return np.asarray(cv2.GaussianBlur(field, size, SMOOTHING, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def to_grey(field: NDArray[np.float64]) -> NDArray[np.uint8]:
+def to_grey(field: NDArray[np.float32]) -> NDArray[np.uint8]:
     """255 for the least value (nearest to the camera) to 0 for the largest; 255 where all are the same."""
     low, high = field.min(), field.max()
     if not high > low:
@@ -181,7 +179,7 @@ def published_field(
     direction: NDArray[np.float32],
     *,
     truncate: bool = True,
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """The smoothed depths (height, width) of the published conic field."""
     points = visible_points(cone_points(apex, direction), tree_order=True)
-    return smooth(nearest_depth(points, height, width).depth, truncate=truncate)
+    return smooth(nearest_depth(points, height, width), truncate=truncate)

@@ -14,11 +14,9 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from gasp.cues.conic import (
-    DepthField,
     cone_points,
     nearest_depth,
     smooth,
@@ -273,15 +271,18 @@ def _conic_layer(
         direction = direction * np.array([-1, -1, 1], np.float32)
     shape = {} if quirks.short_cone else {"length": max(size) / 2, "radius": max(size) / 6}
     points = visible_points(cone_points(apex, direction, **shape), tree_order=quirks.tree_order)
-    field = nearest_depth(points, *size)
-    grey = to_grey(smooth(field.depth, truncate=quirks.integer_smoothing))
-    return colour_jet(grey), None if quirks.endless_background else _silhouette(field)
+    grey = to_grey(smooth(nearest_depth(points, *size), truncate=quirks.integer_smoothing))
+    return colour_jet(grey), None if quirks.endless_background else _silhouette(points, size)
 
 
-def _silhouette(field: DepthField) -> NDArray[np.float32]:
-    """1 on the cone, falling to 0 around it."""
-    near = (field.distance <= 9).astype(np.float32)
-    return np.asarray(gaussian_filter(near, 3.0, mode="constant"), np.float32)
+def _silhouette(points: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.float32]:
+    """1 on the cone, falling to 0 around it: (h, w)."""
+    x, y = points[0], points[1]
+    inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
+    covered = np.zeros(size, np.float32)
+    covered[y[inside], x[inside]] = 1
+    near = cv2.dilate(covered, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
+    return np.asarray(cv2.GaussianBlur(near, (0, 0), 3.0, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def _blend_halved(layers: Sequence[Layer], size: tuple[int, int]) -> NDArray[np.uint8]:
