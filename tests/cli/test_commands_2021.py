@@ -6,9 +6,12 @@ import functools
 import http.server
 import io
 import json
+import re
 import tarfile
 import threading
 import zipfile
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -192,3 +195,13 @@ def test_the_centre_bias_stand_in():
     assert picture.shape == (244, 298)
     assert (picture > 0).mean() == pytest.approx(0.22, abs=0.01)
     np.testing.assert_array_equal(picture, picture[::-1, ::-1])
+
+
+@pytest.mark.parametrize("name", ["gasp_download_manager", "gasp_infer", "gasp_scripts"])
+def test_console_commands_lead_somewhere(name, capsys):
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    module, function = re.search(rf'^{name} = "([\w.]+):(\w+)"$', text, re.M).groups()
+    with pytest.raises(SystemExit) as ended:
+        getattr(import_module(module), function)(["--help"])
+    assert ended.value.code == 0
+    assert f"usage: {name}" in capsys.readouterr().out
