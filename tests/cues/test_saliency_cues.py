@@ -501,6 +501,7 @@ def test_jet_is_blue_for_nothing_and_red_for_much() -> None:
         {"batch": 0},
         {"domain": "salicon"},
         {"frame_step": 0},
+        {"input_size": (100, 64)},
         {"carry": True, "median": True},
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from gasp.cues.saliency import (
     min_max,
     prepare_pictures,
     truncated,
+    with_size,
 )
 from gasp.cues.window_sound import LONGEST_BLOCK, BlockSound, block_frames
 from gasp.cues.windows import Plan, published_window, window_around
@@ -76,8 +76,7 @@ class Dave(SaliencyCue[DaveFrame]):
             plan = Plan(self._published_frames, self._published_needs, self._size - 1, future)
         super().__init__(network, plan, device=device, mode=mode, colours=colours, batch=batch)
         self._network = network
-        how = find_entry("dave").preprocessing
-        self._how = replace(how, height=input_size[0], width=input_size[1]) if input_size else how
+        self._how = with_size(find_entry("dave").preprocessing, input_size)
         self._stems = StemOfWindows(network.video_branch)
         self._audio_stems = StemOfWindows(network.audio_branch)
         self._fps = fps

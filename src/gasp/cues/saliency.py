@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 import cv2
@@ -137,6 +137,15 @@ def check_choice(field: str, value: Any, choices: Sequence[Any]) -> None:
     """Raise :class:`UsageError` unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise UsageError(f"{field} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+
+def with_size(how: Preprocessing, size: Sequence[int] | None) -> Preprocessing:
+    """The same with pictures of (height, width) ``size``, which networks take in multiples of 32; None: as it is."""
+    if size is None:
+        return how
+    if len(size) != 2 or any(side < 32 or side % 32 for side in size):
+        raise UsageError(f"input_size must be a height and a width, multiples of 32, not {size!r}")
+    return replace(how, height=size[0], width=size[1])
 
 
 def prepare_pictures(

@@ -22,7 +22,7 @@ from gasp.cues.saliency import (
     sigmoid,
     truncated,
 )
-from gasp.cues.window_sound import LONGEST_BLOCK, Waveforms, block_frames
+from gasp.cues.window_sound import LONGEST_BLOCK, SOUND_RATES, Waveforms, block_frames
 from gasp.cues.windows import Plan, published_window, window_around
 from gasp.errors import UsageError
 from gasp.networks.blocks.windows import StemOfWindows
@@ -49,7 +49,6 @@ class Stavis(SaliencyCue[Tensor]):
     """
 
     name = "stavis"
-    sound_rate = 44100
 
     def __init__(
         self,
@@ -79,6 +78,8 @@ class Stavis(SaliencyCue[Tensor]):
         super().__init__(
             self._network, plan, device=device, mode=mode, colours=colours, batch=1 if published else batch
         )
+        if network.audiovisual:
+            self.sound_rate = SOUND_RATES[mode]
         self._how = stavis_preprocessing(mode, network.sample_size)
         self._stems = None if published else StemOfWindows(network)
 

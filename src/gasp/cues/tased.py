@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal, get_args
 
 import cv2
@@ -23,6 +22,7 @@ from gasp.cues.saliency import (
     over_maximum,
     prepare_pictures,
     truncated,
+    with_size,
 )
 from gasp.cues.windows import Plan, published_plan, reversed_start, window_around
 from gasp.networks.blocks.windows import Base1OfWindows
@@ -67,8 +67,7 @@ class Tased(SaliencyCue[Tensor]):
         plan = clip_plan(FRAMES, mode, start, PUBLISHED_BUFFER)
         super().__init__(network, plan, device=device, mode=mode, colours=colours, batch=batch)
         self._network = network
-        how = find_entry("tased").preprocessing
-        self._how = replace(how, height=input_size[0], width=input_size[1]) if input_size else how
+        self._how = with_size(find_entry("tased").preprocessing, input_size)
         self._base1 = Base1OfWindows(network)
 
     def _take(self, observations: Sequence[Observation]) -> list[Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from gasp.cues.saliency import (
     over_maximum,
     prepare_pictures,
     truncated,
+    with_size,
 )
 from gasp.cues.windows import published_plan, window_around
 from gasp.errors import UsageError
@@ -94,9 +94,9 @@ class Unisal(SaliencyCue[UnisalFrame]):
                 window_around(1, 0) if alone else window_around(how.window, how.window - 1, step=frame_step)
             )
         super().__init__(network, plan, device=device, mode=mode, colours=colours, batch=batch)
-        height, width = input_size or (PUBLISHED_INPUT if published else INPUT_SIZES[domain])
-        self._how = replace(how, height=height, width=width)
-        self._target = PUBLISHED_OUTPUT if published else OUTPUT_SIZES.get(domain, (height, width))
+        self._how = with_size(how, input_size or (PUBLISHED_INPUT if published else INPUT_SIZES[domain]))
+        own_size = (self._how.height, self._how.width)
+        self._target = PUBLISHED_OUTPUT if published else OUTPUT_SIZES.get(domain, own_size)
         self._network, self._domain = network, domain
 
     def _take(self, observations: Sequence[Observation]) -> list[UnisalFrame]:

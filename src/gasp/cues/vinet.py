@@ -23,9 +23,10 @@ from gasp.cues.saliency import (
     resize,
     sigmoid,
     truncated,
+    with_size,
 )
 from gasp.cues.tased import Start, clip_plan
-from gasp.cues.window_sound import LONGEST_BLOCK, Waveforms, block_frames
+from gasp.cues.window_sound import LONGEST_BLOCK, SOUND_RATES, Waveforms, block_frames
 from gasp.networks.blocks.windows import Base1OfWindows
 from gasp.networks.vinet import FRAMES, AViNet, ViNet
 from gasp.weights.catalogue import find_entry
@@ -64,8 +65,7 @@ class Vinet(SaliencyCue[Tensor]):
         plan = clip_plan(FRAMES, mode, start, FRAMES)
         super().__init__(network, plan, device=device, mode=mode, colours=colours, batch=batch)
         self._network = network
-        how = find_entry("vinet").preprocessing
-        self._how = replace(how, height=input_size[0], width=input_size[1]) if input_size else how
+        self._how = with_size(find_entry("vinet").preprocessing, input_size)
         self._base1 = Base1OfWindows(network.backbone)
         self._blur = blur
 
@@ -89,7 +89,6 @@ class Avinet(SaliencyCue[Tensor]):
     """
 
     name = "avinet"
-    sound_rate = 44100
 
     def __init__(
         self,
@@ -110,6 +109,7 @@ class Avinet(SaliencyCue[Tensor]):
             plan = replace(plan, needs=self._sound.needs, future=future)
         super().__init__(network, plan, device=device, mode=mode, colours=colours, batch=batch)
         self._network = network
+        self.sound_rate = SOUND_RATES[mode]
         self._how = find_entry("avinet").preprocessing
         self._base1 = Base1OfWindows(network.visual_model.backbone)
         self._blur = blur

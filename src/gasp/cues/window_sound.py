@@ -16,6 +16,9 @@ from gasp.cues.audio_features import (
 )
 from gasp.cues.observation import Observation
 
+SOUND_RATES = {"corrected": 44100, "published": WAVEFORM_RATE}
+"""Samples per second that a cue asks for if SoundNet-8 listens: the files' own rates are about as high."""
+
 LONGEST_BLOCK = 120
 """Frames of a block at most."""
 
