@@ -90,9 +90,7 @@ def test_other_predictors_are_tested_or_trained_on_their_maps():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["GASPExp001_1x1Conv", "GASPExp001_DAMGMU1x1Conv"]
-)
+@pytest.mark.parametrize("name", ["GASPExp001_1x1Conv", "GASPExp001_DAMGMU1x1Conv"])
 def test_networks_of_presets_can_be_made(name):
     preset = training_preset(name)
     options = {key: value for key, value in preset["model_properties"].items() if key != "batch_size"}

@@ -118,6 +118,17 @@ def test_gaze_outside_the_picture_is_counted(tmp_path):
     }  # fmt: skip
 
 
+def test_faults_are_counted_once_however_often_a_video_is_read(tmp_path):
+    names = ("a", "b", "c", "d")
+    folder = gaze_sets.make_table(tmp_path, names, frames=2)
+    with (folder / "fixations.csv").open("a") as file:
+        file.writelines(f"{name},1,0,40,500,10\n" for name in names)
+    own = open_set("own", folder)
+    for name in names * 2:
+        own.fixations(name)
+    assert own.skipped == {"fixations outside": 4}
+
+
 def test_observers_may_have_names_and_fixations_weights(tmp_path):
     folder = gaze_sets.make_table(tmp_path)
     (folder / "fixations.csv").write_text(

@@ -74,14 +74,14 @@ class CoutrotSet(VideoSet):
         gaze = samples(entry(clip, "data", where), f"{where}.data")
         columns = per_picture(gaze, video, fps)
         # Gaze refers to the picture as it was shown; a file of another size is the same picture scaled.
+        if not (size[0] > 0 and size[1] > 0):
+            raise InputError(f"{where}.info: the size {size} cannot be right")
         if size != (video.width, video.height):
             self._problem(
                 "other picture sizes",
                 f"{video.name} is {video.width} x {video.height} pixels, its gaze refers to "
                 f"{size[0]:.0f} x {size[1]:.0f}; it is scaled",
             )
-            if not (size[0] > 0 and size[1] > 0):
-                raise InputError(f"{where}.info: the size {size} cannot be right")
         columns["x"] = columns["x"] * (video.width / size[0])
         columns["y"] = (columns["y"] + self._shift) * (video.height / size[1])
         return self._inside(video, **columns)

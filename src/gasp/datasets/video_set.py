@@ -83,6 +83,8 @@ class VideoSet(ABC):
         self.problems: list[str] = []
         self._known_videos: dict[str, Video] = {}
         self._read: dict[str, Fixations] = {}
+        self._judged: set[str] = set()
+        self._again = False  # what is read now was read, and its faults were counted, before
         if not self.folder.is_dir():
             raise InputError(f"{self.folder} is not a folder; videos with fixations were expected there")
 
@@ -121,7 +123,13 @@ class VideoSet(ABC):
     def fixations(self, video: str) -> Fixations:
         """All fixations on a video; ``onset`` is on the container's clock, points in pixels of the video."""
         if video not in self._read:
-            read = self._read_fixations(self.video(video))
+            known = self.video(video)
+            self._again = video in self._judged
+            try:
+                read = self._read_fixations(known)
+            finally:
+                self._again = False
+                self._judged.add(video)
             while len(self._read) >= _CACHED:
                 self._read.pop(next(iter(self._read)))
             self._read[video] = read
@@ -148,11 +156,13 @@ class VideoSet(ABC):
     # --- for the formats ---------------------------------------------------------------------------------
 
     def _count(self, what: str, count: int) -> None:
-        if count:
+        if count and not self._again:
             self.skipped[what] = self.skipped.get(what, 0) + count
 
     def _problem(self, what: str, sentence: str, count: int = 1) -> None:
         """Counts ``what`` and says it in a sentence that names the culprit."""
+        if self._again:
+            return
         self._count(what, count)
         self.problems.append(sentence)
         logger.warning("%s: %s", self.folder, sentence)
