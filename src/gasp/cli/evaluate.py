@@ -108,6 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates, prints the table and writes the files; exit status 1 when a video could not be read."""
+    from gasp.cli.predict import check_output, stop_politely
     from gasp.evaluation.run import evaluate
     from gasp.evaluation.tables import plain
 
@@ -119,11 +120,11 @@ def run(options: argparse.Namespace) -> int:
 
         raise UsageError("--ablation and --sound-sensitivity need the pipeline; add --system default")
     if options.output is not None:
-        _check_output(options.output)
+        check_output(options.output)
     items = _items(options)
     pipeline = _pipeline(options) if wants_pipeline else None
     parts = None if options.output is None else options.output / ".partial"
-    with _progress(items.name, len(items.items), options.quiet) as report:
+    with stop_politely(), _progress(items.name, len(items.items), options.quiet) as report:
         evaluation = evaluate(
             items, pipeline=pipeline, folders=folders, settings=settings, parts=parts, progress=report
         )
@@ -258,18 +259,6 @@ def _print_tables(evaluation: Evaluation) -> None:
             table.add_row(row[0], *(cell.replace(" [", "\n\\[") for cell in row[1:]))
         console.print(table)
     console.print(notes(evaluation), style="dim", highlight=False, markup=False)
-
-
-def _check_output(out: Path) -> None:
-    """Says at once, not after the first video, that nothing can be written."""
-    from gasp.errors import OutputError
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made: {error.strerror or error}.") from error
-    if not os.access(out, os.W_OK):
-        raise OutputError(f"{out} cannot be written: permission denied.")
 
 
 @contextmanager

@@ -123,9 +123,9 @@ def predict_inputs(
     from gasp.pipeline.pipeline import Networks
 
     networks = Networks.load(settings)
-    _check_output(out)
+    check_output(out)
     done: list[dict[str, Any]] = []
-    with _stop_politely():
+    with stop_politely():
         for path, name in zip(inputs, _folder_names(inputs), strict=True):
             try:
                 summary = _predict_one(path, out, name, settings, outputs, networks, overwrite, quiet)
@@ -199,7 +199,7 @@ def _read_size(text: str | None) -> tuple[int, int] | None:
     return int(width), int(height)
 
 
-def _check_output(out: Path) -> None:
+def check_output(out: Path) -> None:
     """Says at once, not after the first video, that nothing can be written."""
     from gasp.errors import OutputError
 
@@ -212,7 +212,7 @@ def _check_output(out: Path) -> None:
 
 
 @contextmanager
-def _stop_politely() -> Iterator[None]:
+def stop_politely() -> Iterator[None]:
     """A request to end (SIGTERM) is treated like Ctrl-C: results so far are kept."""
 
     def interrupt(_number: int, _frame: Any) -> None:

@@ -20,22 +20,14 @@ class Problems:
         if count < 1:
             return
         self.counts[what] = self.counts.get(what, 0) + count
-        names = self.names.setdefault(what, [])
-        if where and where not in names and len(names) < _NAMED:
-            names.append(where)
+        self._name(what, where)
 
     def add(self, other: Problems) -> None:
         """Adds those of a part."""
         for what, count in other.counts.items():
             self.note(what, count=count)
             for name in other.names.get(what, ()):
-                self.note_name(what, name)
-
-    def note_name(self, what: str, where: str) -> None:
-        """Names one more culprit of something that was counted already."""
-        names = self.names.setdefault(what, [])
-        if where not in names and len(names) < _NAMED:
-            names.append(where)
+                self._name(what, name)
 
     def sentences(self) -> list[str]:
         """One line each: count, description, names."""
@@ -58,6 +50,11 @@ class Problems:
             {what: entry["count"] for what, entry in plain.items()},
             {what: list(entry["names"]) for what, entry in plain.items()},
         )
+
+    def _name(self, what: str, where: str) -> None:
+        names = self.names.setdefault(what, [])
+        if where and where not in names and len(names) < _NAMED:
+            names.append(where)
 
     def _more(self, what: str) -> str:
         return ", …" if len(self.names[what]) == _NAMED else ""

@@ -151,6 +151,14 @@ class Evaluation:
             self.per_video[:, system, metric], self.per_video[:, other, metric], self.samples
         )
 
+    def best(self, metric: int) -> int | None:
+        """Place of the best of several systems, baselines and variants aside; None where there is no contest."""
+        rivals = [place for place, system in enumerate(self.systems) if system.kind == "system"]
+        sign = 1 if METRICS[metric].higher else -1
+        means = {place: sign * self.overall(place, metric).mean for place in rivals}
+        known = {place: mean for place, mean in means.items() if np.isfinite(mean)}
+        return max(known, key=lambda place: known[place]) if len(rivals) > 1 and known else None
+
     def undefined(self, system: int) -> int:
         """Frames in which a system has no score at all (no map, or one that cannot be scored)."""
         return sum(int(np.isnan(video.scores[:, system]).all(1).sum()) for video in self.videos)

@@ -193,7 +193,7 @@ def notes(evaluation: Evaluation) -> str:
 
 def latex(evaluation: Evaluation) -> str:
     """The table of scores for LaTeX (booktabs); the best system in bold, baselines apart."""
-    best = _best(evaluation)
+    best = {m: evaluation.best(m) for m in range(len(METRICS))}
     arrows = {True: "\\uparrow", False: "\\downarrow"}
     heads = [f"{_escape(metric.title)} ${arrows[metric.higher]}$" for metric in METRICS]
     lines = [
@@ -215,7 +215,7 @@ def latex(evaluation: Evaluation) -> str:
                 cells.append("--")
                 continue
             half = max(value.high - value.mean, value.mean - value.low)
-            mean = f"\\mathbf{{{value.mean:.3f}}}" if (place, m) in best else f"{value.mean:.3f}"
+            mean = f"\\mathbf{{{value.mean:.3f}}}" if best[m] == place else f"{value.mean:.3f}"
             cells.append(f"${mean}$ {{\\scriptsize $\\pm {half:.3f}$}}")
         lines.append(f"{_escape(system.name)} & " + " & ".join(cells) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
@@ -224,18 +224,6 @@ def latex(evaluation: Evaluation) -> str:
 def file_name(system: str) -> str:
     """A system's name as part of a file's name."""
     return re.sub(r"[^\w.-]+", "_", system)
-
-
-def _best(evaluation: Evaluation) -> set[tuple[int, int]]:
-    """(system, metric) of the best among systems of kind "system"; empty when there is just one."""
-    rivals = [place for place, system in enumerate(evaluation.systems) if system.kind == "system"]
-    found = set()
-    for m, metric in enumerate(METRICS):
-        means = {p: evaluation.overall(p, m).mean for p in rivals}
-        known = {p: mean if metric.higher else -mean for p, mean in means.items() if math.isfinite(mean)}
-        if len(rivals) > 1 and known:
-            found.add((max(known, key=lambda p: known[p]), m))
-    return found
 
 
 def _write_videos(evaluation: Evaluation, path: Path) -> None:
@@ -269,6 +257,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
+    text = text.replace("\\", "/").replace("~", "-").replace("^", "")
     return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 

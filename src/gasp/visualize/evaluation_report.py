@@ -73,7 +73,8 @@ def _header(evaluation: Evaluation) -> str:
 
 
 def _scores(evaluation: Evaluation) -> str:
-    best = {m: _best(evaluation, m) for m in range(len(METRICS))}
+    best = {m: evaluation.best(m) for m in range(len(METRICS))}
+    bold = " Bold: the best system." if any(place is not None for place in best.values()) else ""
     rows = []
     for place, system in enumerate(evaluation.systems):
         new = place and system.kind != evaluation.systems[place - 1].kind
@@ -83,7 +84,7 @@ def _scores(evaluation: Evaluation) -> str:
             f"<tr{' class=first' if new else ''}><td>{mark}{escape(system.name)}</td>{''.join(cells)}</tr>"
         )
     return (
-        f"<h2>Scores</h2><p class='note'>{escape(notes(evaluation))} Bold: best prediction.</p>"
+        f"<h2>Scores</h2><p class='note'>{escape(notes(evaluation))}{bold}</p>"
         f'<div class="scroll"><table class="scores">{_head("", *map(_title, METRICS))}{"".join(rows)}</table></div>'
     )
 
@@ -247,7 +248,7 @@ def _gates(evaluation: Evaluation) -> str:
     )
     return (
         "<h2>Gates</h2><p class='note'>How far the fusion opens its gate for each cue: 0 shuts it out, 1 lets all of "
-        "it through. It does not say how much the prediction depends on the cue: see above what leaving it out costs.</p>"
+        "it through. It does not say how much the prediction depends on the cue: leaving it out does (--ablation).</p>"
         f'<div class="scroll"><table class="plain">{_head("Cue", "", "Mean over videos")}{rows}</table></div>'
     )
 
@@ -274,18 +275,6 @@ def _run(evaluation: Evaluation) -> str:
 
 def _colour(evaluation: Evaluation, place: int) -> str:
     return _BASELINE if evaluation.systems[place].kind == "baseline" else css(modality_colour(place))
-
-
-def _best(evaluation: Evaluation, metric: int) -> int | None:
-    """The best system that predicts, baselines aside; None without a score."""
-    sign = 1 if METRICS[metric].higher else -1
-    means = {
-        place: sign * evaluation.overall(place, metric).mean
-        for place, system in enumerate(evaluation.systems)
-        if system.kind != "baseline"
-    }
-    known = {place: mean for place, mean in means.items() if math.isfinite(mean)}
-    return max(known, key=lambda place: known[place]) if known else None
 
 
 def _title(metric: Metric) -> str:
