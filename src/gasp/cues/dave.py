@@ -44,8 +44,8 @@ class Dave(SaliencyCue[DaveFrame]):
     ``mode="corrected"``: the frames k - 15 to k, the first repeated in front; 16 log-mel examples, the last of which
     ends with frame k. ``mode="published"``: as the published integration made the maps that the published GASP weights
     know: 15 frames of which the first is doubled, fewer while there are less than 16 examples; examples from blocks
-    of a second that lie ahead, the oldest of a buffer (spec of the integration: docs/published-cues.md). Without
-    sound the audio embedding counts as zeros in both.
+    of a second that lie ahead, the oldest of a buffer (docs/published-cues.md). Without sound the audio embedding
+    counts as zeros in both.
 
     ``fps``: frames per second of what is pushed (default: from the first frame's step). ``input_size``: (height,
     width) to which frames are resized (default: that of the weights). Further: :class:`SaliencyCue`.

@@ -39,8 +39,8 @@ def window_around(size: int, source: int, *, step: int = 1) -> Plan:
 
 
 def reversed_start(size: int) -> Plan:
-    """Windows that end with their frame, except at the beginning: a frame before ``size`` - 1 begins its window,
-    which runs backwards in time (TASED-Net, section 3.3 of its paper's supplement; ViNet).
+    """Windows that end with their frame, except at the beginning, as the originals of TASED-Net and ViNet have it:
+    the window of a frame before number ``size`` - 1 begins with that frame and runs backwards in time.
     """
     ahead = size - 1
     return Plan(
