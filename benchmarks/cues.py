@@ -74,6 +74,16 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, result
 
 
+def lively(name: str, seed: int) -> torch.nn.Module:
+    """A network with random weights that keep the strength of signals, so that outputs depend on inputs."""
+    torch.manual_seed(seed)
+    network: torch.nn.Module = gasp.create_model(name)
+    for weight in network.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=(1.4 / weight[0].numel()) ** 0.5)
+    return network
+
+
 def make_video(setting: Setting, seed: int = 0) -> list[Observation]:
     """A smooth moving picture with faces that move over it."""
     rng = np.random.default_rng(seed)
@@ -119,8 +129,7 @@ def found(video: Sequence[Observation], *keys: str) -> list[list[float]]:
 
 def gaze360(setting: Setting) -> Outcome:
     """Seven crops per face and frame through the whole network; without the drawing, which is the case "conic"."""
-    torch.manual_seed(1)
-    network = gasp.create_model("gaze360")
+    network = lively("gaze360", seed=1)
     assert isinstance(network, Gaze360)
     video, outcome = make_video(setting), Outcome()
     cue = Gaze360Cue(network)
@@ -219,9 +228,11 @@ def plain_conic(
 
 def videogaze(setting: Setting) -> Outcome:
     """Seven rows of all four stacks per face and frame, and the cone cell by cell."""
-    torch.manual_seed(3)
-    network = gasp.create_model("videogaze")
+    network = lively("videogaze", seed=3)
     assert isinstance(network, VideoGaze)
+    torch.nn.init.constant_(
+        network.transformation_path.final_linear.bias, 0.2
+    )  # the gain must not be cut off at 0
     video, outcome = make_video(setting), Outcome()
     outcome.plain, plain = timed(lambda: plain_videogaze(network, video))
     kept: list[Any] = []
@@ -283,8 +294,7 @@ def as_tensor(pictures: Sequence[Picture]) -> Tensor:
 
 def esr9(setting: Setting) -> Outcome:
     """One pass for the votes, then base and branch again with a backward pass for the Grad-CAM of every branch."""
-    torch.manual_seed(4)
-    network = gasp.create_model("esr9")
+    network = lively("esr9", seed=4)
     assert isinstance(network, ESR9)
     video, outcome = make_video(setting), Outcome()
     outcome.plain, plain = timed(lambda: plain_esr9(network, video))

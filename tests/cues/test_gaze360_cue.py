@@ -241,9 +241,9 @@ def test_carried_over_boxes() -> None:
 
 
 def test_the_nearest_crop_of_a_person_stands_for_a_missing_one() -> None:
-    a, b = Box(0, 0, 1, 1), Box(0, 0, 2, 2)
-    chosen = nearest_of_track([None, a, None, b, None, None, None])
-    assert chosen == [(1, a), (1, a), (3, b), (3, b), (3, b), (3, b), (3, b)]
+    a, b = (11, Box(0, 0, 1, 1)), (13, Box(0, 0, 2, 2))
+    assert nearest_of_track([None, a, None, b, None, None, None]) == [a, a, b, b, b, b, b]
+    assert nearest_of_track([None, a, None, None, None, None, None]) == [None] * 7
 
 
 def drawn(direction: tuple[float, float, float], faces: int = 1, **switches: bool) -> NDArray[np.int64]:
@@ -331,6 +331,7 @@ def test_height_as_mean_hides_the_face() -> None:
         [Box(5, 5, 5, 5), Box(200, 200, 220, 220), Box(-9, -9, -2, -2)],
         [Box(float("nan"), 0, 5, 5), Box(0, 0, float("inf"), 5)],
         [Box(k, k, k + 9, k + 9) for k in range(40)],
+        [Box(-1e7, -1e7, 1e7, 1e7)],
     ],
 )
 def test_hard_boxes(mode: Any, boxes: list[Box]) -> None:

@@ -53,7 +53,9 @@ def crop_head(image: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8
     part = image[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
     if not part.size:
         return None
-    beyond = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
+    # A box without measure must not cost memory without measure.
+    most = max(height, width)
+    beyond = [min(most, max(0, side)) for side in (-top, bottom - height, -left, right - width)]
     if any(beyond):
         part = np.asarray(cv2.copyMakeBorder(part, *beyond, borderType=cv2.BORDER_REPLICATE), np.uint8)
     return _resize(part, size, cv2.INTER_AREA if max(part.shape[:2]) > size else cv2.INTER_LINEAR)

@@ -7,7 +7,7 @@ The published cue is that of GASP (Abawi et al., IJCAI 2021); the network is tha
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -158,22 +158,21 @@ class Gaze360Cue:
 
     def _crops(self, window: list[int], frames: dict[int, Observation]) -> Iterable[tuple[Face, list[Crop]]]:
         """The faces of the window's middle frame with their seven crops; without those that cannot be cut out."""
-        source = window[MIDDLE]
         box_of = whole_pixels if self.quirks.face_box else head_box
-        for place, face in enumerate(frames[source].faces):
+
+        def crop(j: int, box: Box) -> Crop | None:
+            whole = box_of(box)
+            return (j, whole) if whole is not None and _touches(frames[j], whole) else None
+
+        for place, face in enumerate(frames[window[MIDDLE]].faces):
             if self.quirks.list_position:
-                lists = [[f.box for f in frames[j].faces] for j in window]
-                places = carry_over(lists, place)
-                boxes = [(window[i], box_of(box)) for i, box in places]
+                places = carry_over([[f.box for f in frames[j].faces] for j in window], place)
+                crops = [crop(window[i], box) for i, box in places]
             else:
-                tracks = [
-                    next((f.box for f in frames[j].faces if f.track_id == face.track_id), None)
-                    for j in window
-                ]
-                boxes = [(window[i], box_of(box)) for i, box in nearest_of_track(tracks)]
-            crops = [(j, box) for j, box in boxes if box is not None and _touches(frames[j], box)]
-            if len(crops) == WINDOW:
-                yield face, crops
+                crops = nearest_of_track([_crop_of(face.track_id, frames[j], j, crop) for j in window])
+            present = [one for one in crops if one is not None]
+            if len(present) == WINDOW:
+                yield face, present
 
     def _look(self, windows: list[list[Crop]]) -> Tensor:
         """Yaw and pitch in radians, (N, 2) float32, for N windows of crops."""
@@ -219,17 +218,24 @@ def carry_over(boxes: Sequence[Sequence[Box]], place: int) -> list[tuple[int, Bo
     return chosen
 
 
-def nearest_of_track(boxes: Sequence[Box | None]) -> list[tuple[int, Box]]:
-    """Where the window of a tracked person is cut out: (position in the window, box), the nearest position of those
-    that have a box, on the middle's side where two are equally near.
-
-    ``boxes``: the person's boxes in the window's seven frames; that of the middle one is not None.
+def nearest_of_track(crops: Sequence[Crop | None]) -> list[Crop | None]:
+    """A tracked person's crops in a window, those that are missing filled with the nearest one, on the middle's side
+    where two are equally near; all are None where that of the middle frame is.
     """
-    present = [(position, box) for position, box in enumerate(boxes) if box is not None]
+    if crops[MIDDLE] is None:
+        return [None] * len(crops)
+    present = [position for position, crop in enumerate(crops) if crop is not None]
     return [
-        min(present, key=lambda at: (abs(at[0] - position), abs(at[0] - MIDDLE)))
-        for position in range(len(boxes))
+        crops[min(present, key=lambda at: (abs(at - position), abs(at - MIDDLE)))]
+        for position in range(len(crops))
     ]
+
+
+def _crop_of(
+    track_id: int, observation: Observation, number: int, crop: Callable[[int, Box], Crop | None]
+) -> Crop | None:
+    """Where a person is in a frame."""
+    return next((crop(number, face.box) for face in observation.faces if face.track_id == track_id), None)
 
 
 def draw_gazes(
