@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,13 @@ def test_settings_take_cues_and_faces_from_the_pipeline() -> None:
         PredictSettings.read({"pipeline": "gsap"})
     with pytest.raises(UsageError, match=r"pipeline: cues\.0\.name"):
         PredictSettings.read({"pipeline": {"cues": ["nothing"]}})
+
+
+def test_descriptions_in_the_docs_are_what_they_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    good, wrong = (yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S))
+    assert PipelineConfig.read(good).cue_names == ("captured", "glance", "faces")
+    with pytest.raises(UsageError) as caught:
+        PipelineConfig.read(wrong, "talk.yaml")
+    assert f"# {caught.value}\n" in page
+    assert [name for name in PRESETS if f"`{name}`" not in page] == []

@@ -115,12 +115,12 @@ def rows(folder: Path, name: str) -> Iterator[dict[str, str]]:
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     mode: str, weights: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gasp.results.run.WARM_UP", 10)
+    monkeypatch.setattr("gasp.results.sinks.WARM_UP", 10)
     settings = PredictSettings.read({"device": "cpu", "pipeline": describe(weights, mode), "batch": 4})
     networks = Networks.load(settings)
     if mode == "corrected":
         # The window of the fusion has 3 frames, that of the cue 7.
-        monkeypatch.setattr("gasp.results.run._warm_up", lambda *_: 10)
+        monkeypatch.setattr("gasp.results.run._warm_up", lambda *_: 0)
 
     def go(out: Path, stop: int | None = None) -> None:
         def report(done: int, expected: int | None) -> None:

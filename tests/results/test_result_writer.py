@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,21 +226,41 @@ def test_no_prediction_at_all(tmp_path: Path, source: VideoSource) -> None:
         pass
 
 
+# A run that goes on from the first frame sees again, and counts again, what went wrong before.
+@pytest.mark.parametrize(("written", "counted"), [(1, 3), (10, 5)])
 def test_events_and_failures_are_recorded(
-    tmp_path: Path, source: VideoSource, predictions: Predictions
+    written: int, counted: int, tmp_path: Path, source: VideoSource, predictions: Predictions
 ) -> None:
     with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, source, SETTINGS) as results:  # noqa: PT012
         results.events["cue faces failed"] += 2
-        results.failed += 1
-        results.write(next(predictions()))
+        for prediction in itertools.islice(predictions(), written):
+            results.write(replace(prediction, failed=prediction.index == 0))
         raise KeyboardInterrupt
     with ResultWriter(tmp_path, source, SETTINGS) as results:
+        assert bool(results.start_index) == (counted == 5)
         results.events["cue faces failed"] += 3
         for prediction in predictions(results.start_index):
             results.write(prediction)
     manifest = json.loads((tmp_path / "talk" / "run.json").read_text())
-    assert manifest["events"] == {"cue faces failed": 5}
+    assert manifest["events"] == {"cue faces failed": counted}
     assert manifest["frames"]["failed"] == 1
+
+
+def test_published_cues_are_predicted_again_from_the_beginning(
+    tmp_path: Path, source: VideoSource, predictions: Predictions
+) -> None:
+    for warm_up, start in ((None, 0), (8, 2), (0, 5)):
+        out = tmp_path / str(warm_up)
+        with pytest.raises(KeyboardInterrupt), ResultWriter(out, source, SETTINGS) as results:  # noqa: PT012
+            for prediction in itertools.islice(predictions(), 10):
+                results.write(prediction)
+            raise KeyboardInterrupt
+        with ResultWriter(out, source, SETTINGS, warm_up=warm_up) as results:
+            assert results.start_index == start
+            for prediction in predictions(results.start_index):
+                results.write(prediction)
+        frames = [int(row["frame"]) for row in read_table(out / "talk" / "frames.csv")]
+        assert frames == list(range(FRAMES))
 
 
 def test_every_other_frame(tmp_path: Path, source: VideoSource, predictions: Predictions) -> None:

@@ -13,7 +13,7 @@ from gasp.pipeline.pipeline import Networks, Pipeline
 from gasp.pipeline.predict import predict_source, step_of
 from gasp.results.outputs import Outputs
 from gasp.results.plugins import open_sinks
-from gasp.results.sinks import WARM_UP, ResultWriter
+from gasp.results.sinks import ResultWriter
 from gasp.video import VideoSource
 from gasp.weights import describe
 
@@ -91,13 +91,14 @@ def run_source(
 
 
 def _warm_up(settings: PredictSettings, networks: Networks) -> int | None:
-    """Frames to predict again before the place where an interrupted run goes on; None for all of them.
+    """Frames to predict again, at least, before the place where an interrupted run goes on; None for all of them.
 
     In published mode a cue counts frames, and blocks of sound, from the beginning of the video.
     """
     if any(cue.mode == "published" for cue in settings.pipeline.cues if cue.name in settings.cues):
         return None
-    return max(WARM_UP, 64 + networks.fusion.network.sequence_len)
+    # No window of a cue holds more than 64 frames.
+    return 64 + networks.fusion.network.sequence_len
 
 
 def _statement(cue: str) -> str:

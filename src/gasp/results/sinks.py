@@ -62,9 +62,9 @@ class ResultWriter:
     ``settings``: plain values for the manifest. ``weights``: what :func:`gasp.weights.own.describe` says of
     each file. ``cues``: statement of each cue for the report. ``events`` counts what went wrong without
     stopping the run, by description (assign a pipeline's counter to have it recorded), ``failed`` the frames
-    whose prediction failed. ``resumable``: whether what an interrupted run left is taken up.
-    ``warm_up``: frames that are predicted again then, None for all. Raises
-    :class:`OutputError` when something cannot be written or another run writes to the same folder.
+    whose prediction failed. ``resumable``: whether what an interrupted run left is taken up. ``warm_up``: frames
+    that are predicted again then if 100 are not enough, None for all of the video. Raises :class:`OutputError` when
+    something cannot be written or another run writes to the same folder.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ResultWriter:
         cues: Mapping[str, str] | None = None,
         overwrite: bool = False,
         resumable: bool = True,
-        warm_up: int | None = WARM_UP,
+        warm_up: int | None = 0,
         name: str | None = None,
     ) -> None:
         self.folder = Path(out_dir) / (name or source.name)
@@ -184,7 +184,7 @@ class ResultWriter:
     def _resume(self) -> None:
         latest = self._work.segments[-1]
         self._next_index = latest.last + self._every
-        warm_up = max(0, self._next_index - (self._warm_up or WARM_UP) * self._every)
+        warm_up = max(0, self._next_index - max(WARM_UP, self._warm_up or 0) * self._every)
         # In a damaged file, frames can only be counted from the beginning.
         self.start_index = 0 if latest.skipped or self._warm_up is None else warm_up
         self._finder = KeyFrameFinder(latest.signature)
