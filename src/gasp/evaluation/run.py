@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ class _FrameScores:
     changes: NDArray[np.float64]
     gates: dict[str, float] | None
     problems: Problems
-    shown: tuple[NDArray[np.uint8], dict[int, NDArray[np.float32]], Truth]
+    shown: tuple[NDArray[np.uint8], dict[int, NDArray[np.float32]], Truth] | None
 
 
 class _Run:
@@ -157,11 +157,11 @@ class _Run:
         """Equal for evaluations whose parts may be mixed."""
         about = {
             "gasp": gasp.__version__,
-            "items": [item.id for item in self.items.items],
+            "items": [(item.id, item.sigma) for item in self.items.items],
             "dataset": self.items.name,
             "systems": self._names(),
-            "folders": [str(folder.folder.resolve()) for folder in self.folders],
-            "settings": self.about(),
+            "folders": [folder.state() for folder in self.folders],
+            "settings": {**self.about(), "shots": self.settings.shots},
         }
         return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -197,6 +197,7 @@ class _Run:
         """All scores of the item at ``place``."""
         item, problems = self.items.items[place], Problems()
         truths = self._truths(item, problems)
+        wanted = len(truths)
         rows: list[_FrameScores] = []
         shots = _Extremes(item.id, self.systems, self.settings.shots)
         if truths:
@@ -205,13 +206,13 @@ class _Run:
             with ThreadPoolExecutor(self.settings.workers, "score") as pool:
                 try:
                     for row in self._scored(pool, place, truths, context, files):
-                        rows.append(row)
                         problems.add(row.problems)
                         shots.see(row)
-                        progress(item.id, len(rows), len(truths))
+                        rows.append(replace(row, shown=None))  # pictures of all frames would not fit
+                        progress(item.id, len(rows), wanted)
                 except GaspError as error:
                     problems.note("videos that could not be read to their end", f"{item.id} ({error})")
-            problems.note("frames that could not be had from the source", item.id, len(truths) - len(rows))
+            problems.note("frames that could not be had from the source", item.id, wanted - len(rows))
         return _gather(item, rows, len(self.systems), shots.shots(), problems)
 
     def _truths(self, item: Item, problems: Problems) -> dict[int, Truth]:
@@ -258,8 +259,8 @@ class _Run:
                 if cuts.step(look.image):
                     began = time
                 if look.index in truths:
-                    truth = truths[look.index]
-                    job = (item, look, truth, context, files, time, time - began)
+                    # Its maps go with it, so that memory does not grow with the video.
+                    job = (item, look, truths.pop(look.index), context, files, time, time - began)
                     waiting.append(pool.submit(self._score_frame, *job))
                     if len(waiting) > 2 * self.settings.workers:
                         yield waiting.popleft().result()
@@ -431,6 +432,7 @@ class _Extremes:
 
     def see(self, row: _FrameScores) -> None:
         """Keeps the frame if it is better or worse than all before."""
+        assert row.shown is not None
         image, maps, truth = row.shown
         for place, name in self._systems:
             value = float(row.scores[place, _SHOWN_BY])

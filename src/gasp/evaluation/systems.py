@@ -72,6 +72,12 @@ class MapFolder:
         """Names for which there is something."""
         return {*self._singles, *self._folders}
 
+    def state(self) -> tuple[str, int]:
+        """Where it is, and when something was last put into it or its folders (nanoseconds)."""
+        places = [self.folder, *self._singles.values(), *self._folders.values()]
+        places += [path / "maps" for path in self._folders.values() if (path / "maps").is_dir()]
+        return str(self.folder.resolve()), max(path.stat().st_mtime_ns for path in places)
+
     def files(self, item: Item) -> dict[int, Path]:
         """Frame (from 0) -> the file of its map."""
         if item.id in self._folders:
