@@ -55,9 +55,13 @@ def crop_head(image: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8
         return None
     # A box without measure must not cost memory without measure.
     most = max(height, width)
-    beyond = [min(most, max(0, side)) for side in (-top, bottom - height, -left, right - width)]
-    if any(beyond):
-        part = np.asarray(cv2.copyMakeBorder(part, *beyond, borderType=cv2.BORDER_REPLICATE), np.uint8)
+    above, below, before, behind = (
+        min(most, max(0, side)) for side in (-top, bottom - height, -left, right - width)
+    )
+    if above or below or before or behind:
+        part = np.asarray(
+            cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_REPLICATE), np.uint8
+        )
     return _resize(part, size, cv2.INTER_AREA if max(part.shape[:2]) > size else cv2.INTER_LINEAR)
 
 
