@@ -66,14 +66,15 @@ class StemOfWindows:
     computed in place of a hundred. (Not in half precision, where taking away would cost digits.)
     """
 
+    @torch.no_grad()
     def __init__(self, network: Stem3D) -> None:
         norm = network.bn1
         assert norm.running_var is not None
         assert norm.running_mean is not None
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         # (7, 64, 3, 7, 7): a picture's convolution for each plane.
-        self._planes = (network.conv1.weight * scale.view(-1, 1, 1, 1, 1)).detach().movedim(2, 0)
-        self._bias = (norm.bias - norm.running_mean * scale).detach()
+        self._planes = (network.conv1.weight * scale.view(-1, 1, 1, 1, 1)).movedim(2, 0)
+        self._bias = norm.bias - norm.running_mean * scale
         self._sums: dict[_Products, Tensor] = {}
         self._active: dict[_Products, Tensor] = {}
         self._frames: dict[int, Tensor] = {}
