@@ -81,7 +81,8 @@ class StemOfWindows:
 
     def __call__(self, windows: Sequence[Sequence[int]], frames: Mapping[int, Tensor]) -> Tensor:
         """(N, 64, T, H/2, W/2) of N windows of T of the ``frames`` (3, H, W); windows in order of time."""
-        return torch.stack([self._slide_to(window, frames) for window in windows])
+        stems = [self._slide_to(window, frames) for window in windows]
+        return torch.stack(stems) if len(stems) > 1 else stems[0][None]  # without a copy
 
     def _slide_to(self, window: Sequence[int], frames: Mapping[int, Tensor]) -> Tensor:
         positions: list[_Products] = [
