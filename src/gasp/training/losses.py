@@ -7,12 +7,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def map_loss(logits: Tensor, density: Tensor, fixations: Tensor, *, nss_weight: float = 0.1) -> Tensor:
+def map_loss(
+    logits: Tensor,
+    density: Tensor,
+    fixations: Tensor,
+    *,
+    nss_weight: float = 0.1,
+    weights: Tensor | None = None,
+) -> Tensor:
     """KL divergence plus (1 - CC) minus a little NSS, averaged over maps.
 
     ``logits`` (N, 1, h, w): softmax over the cells is the predicted distribution. ``density`` (N, 1, h, w):
     non-negative, any positive sum. ``fixations`` (N, 1, h, w): number of fixations per cell. Maps without
-    fixations count for nothing. The mixture is usual in the field (e.g. Droste et al., ECCV 2020).
+    fixations count for nothing. ``weights`` (N): of the maps, all equal if None. The mixture is usual in the
+    field (e.g. Droste et al., ECCV 2020).
     """
     logits, density, fixations = (t.flatten(1).float() for t in (logits, density, fixations))
     seen = (density.sum(1) > 0) & (fixations.sum(1) > 0)
@@ -26,7 +34,8 @@ def map_loss(logits: Tensor, density: Tensor, fixations: Tensor, *, nss_weight: 
     standard = standardise(prediction)
     cc = (standard * standardise(truth)).mean(1)
     nss = (standard * fixations).sum(1) / fixations.sum(1)
-    return (kl + (1 - cc) - nss_weight * nss).mean()
+    loss = kl + (1 - cc) - nss_weight * nss
+    return (loss if weights is None else loss * weights[seen]).mean()
 
 
 def standardise(maps: Tensor) -> Tensor:
