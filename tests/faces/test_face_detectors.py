@@ -188,6 +188,15 @@ def test_a_close_up_replaces_its_parts() -> None:
     assert with_close_ups([aside, *halves], [close_up]) == [aside, close_up]
 
 
+def test_a_close_up_found_a_little_aside_replaces_both_halves() -> None:
+    halves = [Detection(Box(0.30, 0.3, 0.48, 0.6), 0.65), Detection(Box(0.52, 0.3, 0.70, 0.6), 0.6)]
+    aside = Detection(Box(0.28, 0.15, 0.58, 0.8), 0.55)
+    assert with_close_ups(halves, [aside]) == [aside]
+    lopsided = [Detection(Box(0.36, 0.2, 0.75, 0.8), 0.65), Detection(Box(0.28, 0.3, 0.4, 0.5), 0.6)]
+    whole = Detection(Box(0.25, 0.15, 0.75, 0.9), 0.7)
+    assert with_close_ups(lopsided, [whole]) == [whole]
+
+
 def test_a_close_up_is_taken_for_no_other_reason() -> None:
     close_up = Detection(Box(0.25, 0.15, 0.75, 0.9), 0.7)
     surer = Detection(Box(0.30, 0.3, 0.48, 0.6), 0.95)

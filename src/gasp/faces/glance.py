@@ -138,11 +138,21 @@ def with_close_ups(fine: list[Detection], coarse: list[Detection]) -> list[Detec
             continue
         boxes = [face.box for face in faces]
         same = iou_matrix([large.box], boxes)[0] > 0.5
-        parts = inside_matrix(boxes, [large.box])[:, 0] > 0.6
+        within = inside_matrix(boxes, [large.box])[:, 0] > 0.6
+        parts = within if same.any() else within | _around(large.box, boxes)
         surer = any(part and face.score > large.score + 0.2 for face, part in zip(faces, parts, strict=True))
-        if not same.any() and not surer:
+        # The same face, found once: the first look knows its place better.
+        if not surer and not (same.any() and (within & ~same).sum() == 0):
             faces = [face for face, part in zip(faces, parts, strict=True) if not part] + [large]
     return sorted(faces, key=lambda face: -face.score)
+
+
+def _around(large: Box, boxes: list[Box]) -> NDArray[np.bool_]:
+    """Which boxes have their middle in or near a large one, and less than half its area."""
+    x, y = large.width / 4, large.height / 4
+    grown = Box(large.x1 - x, large.y1 - y, large.x2 + x, large.y2 + y)
+    near = [grown.x1 < b.centre[0] < grown.x2 and grown.y1 < b.centre[1] < grown.y2 for b in boxes]
+    return np.array(near, bool) & np.array([b.area < 0.5 * large.area for b in boxes], bool)
 
 
 def _shrink_more(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
