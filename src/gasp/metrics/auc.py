@@ -216,12 +216,13 @@ def _shuffled(
         rows = zip(_flat(saliency), others.flatten(1), count.tolist(), strict=True)
         picked = [draws.parts_of(row[other], n, splits) for row, other, n in rows]
         return _area_against(picked, points, count)
-    negatives, other_count = _gather(saliency, others)
-    if negatives.shape[1] * _DENSE > saliency.pixels:
+    rows, pixels = nonzero(others)
+    if len(rows) * _DENSE > others.numel():
         below, equal = _ranks(saliency, points, counted=others)
+        other_count = torch.bincount(rows, minlength=len(others))
     else:
-        below = torch.searchsorted(negatives, points)
-        equal = torch.searchsorted(negatives, points, right=True) - below
+        negatives, other_count = _pad(_flat(saliency)[rows, pixels], rows, len(others))
+        below, equal = _ranks_among_few(negatives, points)
     return _wins(below, equal, count) / (count * other_count)
 
 

@@ -134,11 +134,23 @@ def resize(saliency: Maps, height: int, width: int) -> Maps:
 def nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and pixels of the true entries of a (n, H, W) or (n, pixels) mask, row by row."""
     if mask.device.type == "cpu":  # NumPy is several times faster here when few entries are true
-        flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
+        flat = torch.from_numpy(_true_places(mask.numpy()))
     else:
         flat = mask.reshape(-1).nonzero().squeeze(1)
     pixels = mask.shape[1:].numel()
     return flat.div(pixels, rounding_mode="floor"), flat % pixels
+
+
+def _true_places(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Indices of the true entries, as ``numpy.flatnonzero``, eight at a time where there are few."""
+    flat = flags.ravel()
+    if flat.size % 8:
+        return np.flatnonzero(flat)
+    words = np.flatnonzero(flat.view(np.uint64) != 0)
+    if 128 * len(words) > flat.size:
+        return np.flatnonzero(flat)
+    places = np.flatnonzero(flat.reshape(-1, 8)[words])
+    return np.asarray(8 * words[places // 8] + places % 8)
 
 
 def mean_by_row(values: Tensor, rows: Tensor, height: int) -> Tensor:

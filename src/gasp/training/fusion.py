@@ -169,6 +169,8 @@ def make_clip(
             frame[channel] = 0
     height, width = PREPROCESSING.height // 2, PREPROCESSING.width // 2
     fine = View(views[-1].matrix * 0.5, height, width)
+    density: NDArray[np.floating]
+    fixations: NDArray[np.floating]
     alone = bool(absent[MODALITIES.index(CORRECTS)])
     if alone:
         density = np.clip(View(_from_grid(fine, scene), height, width).warp(scene.density), 0, None)
