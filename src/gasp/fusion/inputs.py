@@ -47,9 +47,12 @@ class Preprocessing:
     def normalise(self, stacked: Tensor) -> Tensor:
         """uint8 (..., K, height, width) to the network's float input."""
         modalities = stacked.shape[-3] // 3
-        mean = torch.tensor(self.mean, device=stacked.device).repeat(modalities)[:, None, None]
-        std = torch.tensor(self.std, device=stacked.device).repeat(modalities)[:, None, None]
-        return (stacked.float() / 255 - mean) / std
+        mean, std = (np.tile(np.array(v, np.float64), modalities) for v in (self.mean, self.std))
+        scale, shift = (
+            torch.tensor(v, dtype=torch.float32, device=stacked.device)[:, None, None]
+            for v in (1 / (255 * std), -mean / std)
+        )
+        return torch.addcmul(shift, stacked.float(), scale)
 
 
 def _stored(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -213,8 +213,8 @@ def _shuffled(
     points, count = _gather(saliency, fixations)
     if splits is not None:
         draws = _Draws(generator)
-        rows = zip(_flat(saliency), others.flatten(1), count.tolist(), strict=True)
-        picked = [draws.parts_of(row[other], n, splits) for row, other, n in rows]
+        drawn_from = zip(_flat(saliency), others.flatten(1), count.tolist(), strict=True)
+        picked = [draws.parts_of(row[other], n, splits) for row, other, n in drawn_from]
         return _area_against(picked, points, count)
     rows, pixels = nonzero(others)
     if len(rows) * _DENSE > others.numel():

@@ -74,14 +74,30 @@ class Pipeline:
         rates = [getattr(runner.cue, "sound_rate", SOUND_RATE) for runner in self._runners]
         self.sound_rate = max([SOUND_RATE, *rates])
 
-    def step(self, frames: Sequence[Frame], sounds: Sequence[NDArray[np.float32] | None]) -> list[Prediction]:
+    def look(self, frames: Sequence[Frame]) -> list[Glimpse | None]:
+        """What the packaged network sees in each frame, None where nobody uses it.
+
+        Depends on nothing but the frames: it may be called for the next ones, in another thread, while :meth:`step`
+        is still at work on these.
+        """
+        if not self._reads:
+            return [None] * len(frames)
+        return list(self.networks.reader.read([frame.image for frame in frames]))
+
+    def step(
+        self,
+        frames: Sequence[Frame],
+        sounds: Sequence[NDArray[np.float32] | None],
+        glimpses: Sequence[Glimpse | None] | None = None,
+    ) -> list[Prediction]:
         """Predictions of the frames that are complete with these next frames, computed together, in order.
 
         ``sounds``: for each frame the mono samples at ``sound_rate`` from its time to the next frame's, or None.
-        Results do not depend on how frames are grouped into calls.
+        ``glimpses``: what :meth:`look` gave for the frames, if it was called already. Results do not depend on how
+        frames are grouped into calls.
         """
         images = [frame.image for frame in frames]
-        glimpses = self._look(images)
+        glimpses = self.look(frames) if glimpses is None else glimpses
         found = self._detect(images, glimpses)
         observations = [self._observe(*stage) for stage in zip(frames, sounds, glimpses, found, strict=True)]
         self._waiting.extend(observations)
@@ -125,9 +141,6 @@ class Pipeline:
             return create_plugin("gasp.faces", faces.detector, **faces.options)
         where = {"device": str(self.networks.device)} if faces.detector == "s3fd" else {}
         return make(faces.detector, partial(create_detector, faces.detector), **where, **faces.options)
-
-    def _look(self, images: list[NDArray[np.uint8]]) -> list[Glimpse | None]:
-        return list(self.networks.reader.read(images)) if self._reads else [None] * len(images)
 
     def _detect(
         self, images: list[NDArray[np.uint8]], glimpses: Sequence[Glimpse | None]

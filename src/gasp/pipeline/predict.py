@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from gasp.config.settings import PredictSettings
+from gasp.faces.glance import Glimpse
 from gasp.pipeline.pipeline import Pipeline
 from gasp.pipeline.prediction import Prediction
 from gasp.video import VideoSource, open_source, prefetch
 from gasp.video.frames import Frame
 
-Sound = NDArray[np.float32] | None
+Sound: TypeAlias = NDArray[np.float32] | None
+Looked: TypeAlias = tuple[list[Frame], list[Sound], list[Glimpse | None]]
 Item = TypeVar("Item")
 
 
@@ -55,10 +57,12 @@ def predict_source(source: VideoSource, pipeline: Pipeline, *, start_index: int 
         torch.set_num_threads(settings.threads)
     frames = source.frames(start_index, settings.every)
     items = _with_sound(source, frames, pipeline.sound_rate, settings)
-    batches = _batches(items, settings.batch)
-    if source.path is not None:
-        # Files are decoded ahead; of pictures in memory, or yet to come, no more is taken than is needed.
-        batches = prefetch(batches, 2)
+    plain = _batches(items, settings.batch)
+    if source.path is None:
+        # Of pictures in memory, or yet to come, no more is taken than is needed.
+        batches = _looked_at(plain, pipeline)
+    else:
+        batches = prefetch(_looked_at(prefetch(plain, 2), pipeline), 1)
     error = None
     try:
         while True:
@@ -68,12 +72,22 @@ def predict_source(source: VideoSource, pipeline: Pipeline, *, start_index: int 
                 error, batch = problem, None
             if batch is None:
                 break
-            yield from pipeline.step([frame for frame, _ in batch], [sound for _, sound in batch])
+            yield from pipeline.step(*batch)
     finally:
         batches.close()  # type: ignore[attr-defined]
     yield from pipeline.finish()
     if error is not None:
         raise error
+
+
+def _looked_at(batches: Iterator[list[tuple[Frame, Sound]]], pipeline: Pipeline) -> Iterator[Looked]:
+    """The batches as :meth:`Pipeline.step` takes them."""
+    try:
+        for batch in batches:
+            frames = [frame for frame, _ in batch]
+            yield frames, [sound for _, sound in batch], pipeline.look(frames)
+    finally:
+        batches.close()  # type: ignore[attr-defined]
 
 
 def _with_sound(

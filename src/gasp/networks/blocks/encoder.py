@@ -76,5 +76,5 @@ class ModalityEncoder(nn.Module):
         for i, layer in enumerate(self.enc):
             x = layer(x)
             if self.activation == "relu" and i != last:
-                x = F.relu(x)
+                x = F.relu(x, inplace=True)
         return x
