@@ -1,4 +1,7 @@
-"""What a training run is made of, as data: network, clips, losses, optimiser, trainer; from YAML, JSON or 2021's presets."""
+"""What a training run is made of, as data: network, clips, losses, optimiser, trainer.
+
+From YAML, JSON or 2021's presets.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from gasp.networks.variants import VARIANTS
 SUFFIXES = (".yaml", ".yml", ".json")
 
 Size = tuple[int, int]
+Choice = Literal["peek", "walk", "all"]
 
 
 class _Part(BaseModel):
@@ -47,10 +51,11 @@ class ClipsConfig(_Part):
     ``test_inputs``: others for what follows training (None: the same). ``targets``: density and fixations.
 
     ``choice``: "peek" takes one clip from each video per epoch (``peeks`` of them), starting anywhere up to the last
-    frame, as in 2021; "walk" goes through each video in steps of the context. ``validation_choice``: the same for
-    validation. ``every_frame``: targets of every frame of a clip for directed attention (None: where the network is a
-    sequence network with it). ``missing``: what stands for a missing picture: "repeat" the last one of the same
-    modality in the clip, as in 2021, or "black". ``balance``: draw "videos" alike, or "datasets" alike.
+    frame, as in 2021; "walk" goes on by the context in each epoch; "all" goes through whole videos in steps of the
+    context in every epoch. ``validation_choice``: the same for validation. ``every_frame``: targets of every frame of
+    a clip for directed attention (None: where the network is a sequence network with it). ``missing``: what stands for
+    a missing picture: "repeat" the last one of the same modality in the clip, as in 2021, or "black". ``balance``: draw
+    "videos" alike, or "datasets" alike.
     ``size``, ``target_size``: (height, width) of pictures and targets. ``workers``: loader processes.
     """
 
@@ -63,8 +68,8 @@ class ClipsConfig(_Part):
     inputs: tuple[str, ...] = Field(default=INPUTS, min_length=1)
     test_inputs: tuple[str, ...] | None = None
     targets: tuple[str, str] = TARGETS
-    choice: Literal["peek", "walk"] = "peek"
-    validation_choice: Literal["peek", "walk"] = "peek"
+    choice: Choice = "peek"
+    validation_choice: Choice = "peek"
     peeks: int = Field(default=1, ge=1, le=10000)
     every_frame: bool | None = None
     missing: Literal["repeat", "black"] = "repeat"
@@ -134,9 +139,9 @@ class TrainerConfig(_Part):
     ``max_steps``: 0 for no limit. ``validate_every``, ``checkpoint_every``: in epochs. ``checkpoint_best``: how many
     checkpoints with the least validation loss are kept. ``patience``: stop after so many validations without a
     better loss, 0 for never. ``average``: decay of a moving average of the weights, which is then what is validated
-    and kept at the end; 0 for none. ``accelerator``, ``devices``, ``nodes``: as Lightning names them; ``devices`` "auto",
-    a number, or a list such as "0,1". ``start_from``: weights to begin with (a name of ``gasp models``, or a file);
-    ``freeze``: beginnings of parameters' names that stay as they are.
+    and kept at the end; 0 for none. ``accelerator``, ``devices``, ``nodes``: as Lightning names them; ``devices``
+    "auto", a number, or a list such as "0,1". ``start_from``: weights to begin with (a name of ``gasp models``, or a
+    file); ``freeze``: beginnings of parameters' names that stay as they are.
     """
 
     max_epochs: int = Field(default=1000, ge=1)
@@ -161,8 +166,8 @@ class TrainerConfig(_Part):
 
 class LoggingConfig(_Part):
     """``logger``: "csv" (a table and a plot), "tensorboard" or "comet"; the table is written with each of them.
-    ``pictures``: store samples of inputs, targets and predictions at validation. ``project``: Comet's project. ``folder``:
-    where logs go.
+    ``pictures``: store samples of inputs, targets and predictions at validation. ``project``: Comet's project.
+    ``folder``: where logs go.
     """
 
     logger: Literal["csv", "tensorboard", "comet"] = "csv"
