@@ -33,8 +33,8 @@ class View:
         """The same window at another resolution."""
         return View(self.matrix * factor, round(self.height * factor), round(self.width * factor))
 
-    def warp(self, image: NDArray, *, fill: float = 0.0) -> NDArray:
-        """``image`` seen through the view; ``fill`` beyond its border.
+    def warp(self, image: NDArray, *, fill: float | None = 0.0) -> NDArray:
+        """``image`` seen through the view; ``fill`` beyond its border (None: what is at the border).
 
         The picture is shrunk with an area filter first where the view is much smaller than it.
         """
@@ -47,14 +47,13 @@ class View:
             matrix = matrix.copy()
             matrix[:, 0] *= width / small[0]
             matrix[:, 1] *= height / small[1]
-        border = (fill,) * 4
         return cv2.warpAffine(
             image,
             _about_pixel_corners(matrix),
             (self.width, self.height),
             flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=border,
+            borderMode=cv2.BORDER_REPLICATE if fill is None else cv2.BORDER_CONSTANT,
+            borderValue=(fill or 0.0,) * 4,
         )
 
     def position(self, source_height: int, source_width: int) -> Array:

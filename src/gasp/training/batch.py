@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
+
+
+class Clip(NamedTuple):
+    """One clip, all uint8: ``maps`` (T, K, H, W), ``density`` and ``fixations`` (1, h, w), ``frame_density``
+    (T, 1, h, w) or None; see :class:`ClipBatch`.
+    """
+
+    maps: NDArray[np.uint8]
+    density: NDArray[np.uint8]
+    fixations: NDArray[np.uint8]
+    frame_density: NDArray[np.uint8] | None
+    name: str
 
 
 class ClipBatch(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gasp.config.experiments import Experiment
-from gasp.datasets.grouped import Window
-from gasp.training.batch import ClipBatch
+from gasp.config.experiments import AugmentConfig, Experiment
+from gasp.datasets.grouped import CAPTURED, Window
+from gasp.training.augment_clips import augment
+from gasp.training.batch import Clip, ClipBatch
 from gasp.training.sources import ClipSource, Video
 
 Picked = tuple[int, int]
@@ -23,17 +25,8 @@ Picked = tuple[int, int]
 Part = Literal["train", "validation"]
 _PARTS = ("train", "validation")
 
-
-class Clip(NamedTuple):
-    """One clip, all uint8: ``maps`` (T, K, H, W), ``density`` and ``fixations`` (1, h, w), ``frame_density``
-    (T, 1, h, w) or None.
-    """
-
-    maps: NDArray[np.uint8]
-    density: NDArray[np.uint8]
-    fixations: NDArray[np.uint8]
-    frame_density: NDArray[np.uint8] | None
-    name: str
+ORDER, _START, _AUGMENT = range(3)
+"""What random numbers are for; those of one purpose never depend on another's."""
 
 
 class Clips(Dataset[Clip]):
@@ -56,6 +49,7 @@ class Clips(Dataset[Clip]):
         self.source, self.videos, self.experiment = source, tuple(videos), experiment
         self.seed = (experiment.trainer.seed, _PARTS.index(part))
         self.choice = clips.choice if part == "train" else clips.validation_choice
+        self.augment = clips.augment if part == "train" and clips.augment != AugmentConfig() else None
         self._starts = [self._walk(video) for video in self.videos]
         self._places = [
             (place, turn)
@@ -79,14 +73,10 @@ class Clips(Dataset[Clip]):
         place, turn = self._places[index % len(self)]
         video, starts = self.videos[place], self._starts[place]
         if self.choice == "peek":
-            return video, int(self.generator(epoch, index).integers(self.source.frames(video)))
+            return video, int(self._generator(epoch, index, _START).integers(self.source.frames(video)))
         if self.choice == "walk":
-            turn += epoch * self.experiment.clips.peeks
+            turn += epoch * self.experiment.clips.peeks + index // len(self)
         return video, starts[turn % len(starts)]
-
-    def generator(self, epoch: int, index: int) -> np.random.Generator:
-        """Random numbers of one clip."""
-        return np.random.default_rng((*self.seed, epoch, index))
 
     def __getitem__(self, picked: Picked) -> Clip:
         options, context = self.experiment.clips, self.experiment.context
@@ -99,7 +89,14 @@ class Clips(Dataset[Clip]):
         if context > 1:
             name = f"{video[0]}/{video[1]}, frames {start + 1} to {start + context}"
         every = frame_density if self.experiment.every_frame else None
-        return Clip(window.maps, density, fixations, every, name)
+        clip = Clip(window.maps, density, fixations, every, name)
+        if self.augment is None:
+            return clip
+        captured = options.inputs.index(CAPTURED) if CAPTURED in options.inputs else None
+        return augment(clip, self.augment, self._generator(*picked, _AUGMENT), captured)
+
+    def _generator(self, epoch: int, index: int, purpose: int) -> np.random.Generator:
+        return np.random.default_rng((*self.seed, purpose, epoch, index))
 
 
 def fill_maps(window: Window, *, repeat: bool = True) -> None:
@@ -136,6 +133,7 @@ def pick_targets(
     return last[0], last[1], every
 
 
+@lru_cache(maxsize=8)
 def placeholder(size: tuple[int, ...], channels: int) -> NDArray[np.uint8]:
     """2021's picture for what is missing, (channels, height, width).
 
@@ -144,7 +142,9 @@ def placeholder(size: tuple[int, ...], channels: int) -> NDArray[np.uint8]:
     small = np.zeros((10, 10), np.uint8)
     small[0, 0] = 1
     picture = Image.fromarray(small).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.repeat(np.asarray(picture, np.uint8)[None], channels, 0)
+    pixels = np.repeat(np.asarray(picture, np.uint8)[None], channels, 0)
+    pixels.flags.writeable = False
+    return pixels
 
 
 def collate(clips: Sequence[Clip]) -> ClipBatch:

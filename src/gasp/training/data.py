@@ -14,7 +14,8 @@ from gasp.config.experiments import Experiment
 from gasp.datasets.split import Split, read_split
 from gasp.errors import InputError
 from gasp.naming import nearest
-from gasp.training.clips import Clip, Clips, Part, collate
+from gasp.training.batch import Clip
+from gasp.training.clips import Clips, Part, collate
 from gasp.training.sampler import ClipSampler
 from gasp.training.sources import ClipSource, Video, open_source
 

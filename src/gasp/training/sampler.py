@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-from gasp.training.clips import Clips, Picked
+from gasp.training.clips import ORDER, Clips, Picked
 
 
 class ClipSampler(Sampler[Picked]):
@@ -40,8 +40,7 @@ class ClipSampler(Sampler[Picked]):
 
     def order(self, epoch: int) -> list[int]:
         """Indices of the epoch for all processes together."""
-        # One more number than a clip's generator has.
-        generator = np.random.default_rng((*self.clips.seed, epoch, 0, 1))
+        generator = np.random.default_rng((*self.clips.seed, ORDER, epoch))
         if self.balance:
             return self._balanced(generator)
         count = len(self.clips)
