@@ -94,6 +94,16 @@ def test_missing_maps_are_marked(frames, tmp_path):
     assert not window.maps[0, 6:9].any()
 
 
+def test_every_map_that_any_frame_has_is_packed(frames, tmp_path):
+    make_grouped(frames, video="whole", frames=4)
+    dave = (frames / "diem" / "whole" / "2" / "det_transformed_dave_1.jpg").read_bytes()
+    for name in ("speaking", "glance", "unisal"):
+        (frames / "diem" / "whole" / "2" / f"det_transformed_{name}_1.jpg").write_bytes(dave)
+    pack(frames, tmp_path / "store")
+    more = ("det_transformed_glance", "det_transformed_speaking", "det_transformed_unisal")
+    assert PackedStore(tmp_path / "store").maps == (*MAPS, *more)
+
+
 @pytest.mark.parametrize("harm", ["gap", "no picture", "empty picture"])
 def test_half_written_folders_are_left_out(harm, frames, tmp_path):
     make_grouped(frames, video="whole", frames=2)

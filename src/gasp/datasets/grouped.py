@@ -6,6 +6,7 @@ A map that is missing or entirely black is not written, so a frame may lack any 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ CAPTURED = "captured"
 DENSITY, FIXATIONS = "transformed_salmap", "transformed_fixmap"
 TARGETS = (DENSITY, FIXATIONS)
 
+_COUNTER = "_1.jpg"
 _OLD_NAMES = {"captured": CAPTURED, "videogaze": "det_transformed_vidgaze"}
 
 
@@ -71,13 +73,15 @@ class GroupedVideo:
 
     def path(self, number: int, name: str) -> Path:
         """Where the picture ``name`` of frame ``number`` lies; only counter 1 is ever read."""
-        return self.folder / str(number) / f"{name}_1.jpg"
+        return self.folder / str(number) / f"{name}{_COUNTER}"
 
     def names(self) -> list[str]:
-        """Names of the pictures in the first, the middle and the last frame."""
-        picked = {self.numbers[0], self.numbers[self.frames // 2], self.numbers[-1]} if self.frames else ()
-        files = (path for number in picked for path in (self.folder / str(number)).glob("*_1.jpg"))
-        return sorted({path.name.removesuffix("_1.jpg") for path in files})
+        """Names of the pictures that at least one frame has, sorted; a map that is black for long is found too."""
+        found: set[str] = set()
+        for number in self.numbers:
+            with os.scandir(self.folder / str(number)) as files:
+                found |= {file.name.removesuffix(_COUNTER) for file in files if file.name.endswith(_COUNTER)}
+        return sorted(found)
 
     def problem(self) -> str | None:
         """Why the folder looks half-written; None when it does not."""

@@ -39,7 +39,7 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PackOptions:
-    """What is packed. ``maps``: names of pictures (empty: every detection and ``captured`` that the first video has).
+    """What is packed. ``maps``: names of pictures (empty: ``captured`` and every detection that any frame has).
 
     ``size`` and ``target_size``: (height, width). ``fixations_above``: fixation maps are made 0 or 255 at this value
     before they are resized, since JPEG leaves a haze around points; None keeps the haze, as 2021's training did.
@@ -255,18 +255,23 @@ def _complete(options: PackOptions, videos: Sequence[GroupedVideo]) -> PackOptio
     """The options with the names of the maps filled in."""
     if options.maps:
         return options
-    names = next((video.names() for video in videos if video.frames), [])
-    maps = tuple(
-        sorted((n for n in names if n.startswith(("captured", "det_transformed_"))), key=_captured_first)
-    )
+    found = {name for video in videos for name in video.names()}
+    maps = tuple(sorted((n for n in found if n.startswith(("captured", "det_transformed_"))), key=_usual_order))
     if not maps:
-        raise InputError("the first video has no captured_1.jpg or det_transformed_..._1.jpg in its frames")
+        raise InputError("no frame holds captured_1.jpg or a det_transformed_..._1.jpg")
     return PackOptions(**{**asdict(options), "maps": maps})
 
 
-def _captured_first(name: str) -> tuple[int, str]:
-    order = ("captured", "det_transformed_dave", "det_transformed_esr9", "det_transformed_vidgaze")
-    return (order.index(name) if name in order else len(order), name)
+_USUAL_ORDER = (
+    "captured",
+    *(f"det_transformed_{cue}" for cue in ("dave", "esr9", "vidgaze", "gaze360")),
+    *(f"det_transformed_{cue}" for cue in ("glance", "faces", "speaking", "motion")),
+)
+"""The modalities of 2021 and those of the default pipeline, in the order in which their networks take them."""
+
+
+def _usual_order(name: str) -> tuple[int, str]:
+    return (_USUAL_ORDER.index(name) if name in _USUAL_ORDER else len(_USUAL_ORDER), name)
 
 
 def _begin(store: Path, options: PackOptions, overwrite: bool) -> dict[tuple[str, str], StoredVideo]:
