@@ -7,6 +7,7 @@ import http.server
 import io
 import json
 import re
+import sys
 import tarfile
 import threading
 import zipfile
@@ -15,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gasp.cli import downloads2021, scripts2021
 from gasp.config.presets2021 import training_preset
-from gasp.datasets.downloads import DATASETS, _check_names, find_datasets
+from gasp.datasets.downloads import DATASETS, find_datasets
 from gasp.datasets.working_folder import centre_bias
-from gasp.errors import InputError, UsageError
+from gasp.errors import UsageError
 from helpers.gaze_sets import make_stavis
 from helpers.grouped_frames import make_grouped
 
@@ -56,6 +58,14 @@ def tar(path, files):
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
+
+
+def seven_zip(path, files):
+    py7zr = pytest.importorskip("py7zr")
+    with py7zr.SevenZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(data, name)
+    return path
 
 
 def test_the_working_directory_is_prepared(tmp_path):
@@ -132,8 +142,104 @@ def test_archives_that_climb_out_are_refused(tmp_path, mirror, capsys):
     assert downloads2021.main(words) == 1
     assert "outside the folder" in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.rglob("evil.jpg"))
-    with pytest.raises(InputError, match="outside"):
-        _check_names(["a/b", "a/../../b"], tmp_path / "x.7z")
+
+
+def test_diem_comes_as_an_archive_per_video(tmp_path, mirror):
+    inner = seven_zip(tmp_path / "talk_96x64.7z", {"talk_96x64/video/talk_96x64.mp4": b"mp4"}).read_bytes()
+    other = seven_zip(tmp_path / "walk_96x64.7z", {"video/walk_96x64.mp4": b"mp4"}).read_bytes()
+    prefix = "informatik3/wtm/datasets/External Datasets/DIEM"
+    tar(
+        mirror / "datasets/ave/diem/diem.tar.gz",
+        {f"{prefix}/talk_96x64.7z": inner, f"{prefix}/walk_96x64.7z": other},
+    )
+    words = ["--working_dir", str(tmp_path), "--datasets", "ave/diem", "-q"]
+    assert downloads2021.main(words) == 0
+    folder = tmp_path / "datasets/ave/diem"
+    for name in ("talk_96x64", "walk_96x64"):
+        assert (folder / name / "video" / f"{name}.mp4").read_bytes() == b"mp4"
+    assert not list(folder.glob("*.7z"))
+
+
+@pytest.fixture
+def no_addresses(monkeypatch):
+    monkeypatch.setattr("gasp.datasets.downloads.Source.urls", property(lambda self: []))
+
+
+@pytest.mark.parametrize("how", ["parts", "7z", "unpacked"])
+def test_files_put_there_by_hand_are_taken(how, tmp_path, no_addresses, capsys):
+    folder = tmp_path / "datasets/ave/database2"
+    folder.mkdir(parents=True)
+    (folder / "coutrot_database2.mat").write_bytes(b"mat")
+    files = {"ERB4_Stimuli/clip_1.avi": b"avi" * 1000}
+    if how == "parts":
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr(*next(iter(files.items())))
+        data = (tmp_path / "a.zip").read_bytes()
+        for number in (1, 3):
+            (folder / f"ERB4_Stimuli.zip.00{number}").write_bytes(data[1200 * (number - 1) : 1200 * number])
+        words = ["--working_dir", str(tmp_path), "--datasets", "ave/database2", "-q"]
+        assert downloads2021.main(words) == 1
+        assert "part 002 of 3 is missing" in " ".join(capsys.readouterr().err.split())
+        (folder / "ERB4_Stimuli.zip.002").write_bytes(data[1200:2400])
+    elif how == "7z":
+        seven_zip(folder / "ERB4_Stimuli.7z", files)
+    else:
+        (folder / "ERB4_Stimuli").mkdir()
+        (folder / "ERB4_Stimuli/clip_1.avi").write_bytes(b"avi" * 1000)
+    assert downloads2021.main(["--working_dir", str(tmp_path), "--datasets", "ave/database2", "-q"]) == 0
+    assert (folder / "ERB4_Stimuli/clip_1.avi").read_bytes() == b"avi" * 1000
+    assert not list(folder.glob("*.7z")) + list(folder.glob("*.00?"))
+
+
+def test_archives_that_python_cannot_read_are_explained(tmp_path, no_addresses, capsys):
+    folder = tmp_path / "datasets/ave/database1"
+    folder.mkdir(parents=True)
+    (folder / "coutrot_database1.mat").write_bytes(b"mat")
+    (folder / "ERB3_Stimuli.rar").write_bytes(b"Rar!\x1a\x07\x00")
+    words = ["--working_dir", str(tmp_path), "--datasets", "ave/database1", "-q"]
+    assert downloads2021.main(words) == 1
+    said = capsys.readouterr().err
+    assert "RAR" in said
+    assert str(folder / "ERB3_Stimuli") in said, "where to unpack it"
+    (folder / "ERB3_Stimuli.rar").unlink()
+    (folder / "ERB3_Stimuli.zip").write_bytes(b"PK")
+    (folder / "ERB3_Stimuli.z01").write_bytes(b"PK")
+    assert downloads2021.main(words) == 1
+    assert ".z01" in capsys.readouterr().err
+
+
+def test_published_frames_do_not_replace_generated_ones(tmp_path, mirror, capsys):
+    tar(mirror / "datasets/processed/Grouped_frames/diem/diem.tar.gz", {"diem/a/1/captured_1.jpg": b"1"})
+    manifest = tmp_path / "datasets/processed/Manifests/diem/a.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    words = ["--working_dir", str(tmp_path), "--datasets", "processed/Grouped_frames/diem", "-q"]
+    assert downloads2021.main(words) == 1
+    assert "gasp generate" in capsys.readouterr().err
+    manifest.unlink()
+    assert downloads2021.main(words) == 0
+
+
+def test_terms_are_asked_for_at_a_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GASP_OFFLINE", "1")
+    words = ["--working_dir", str(tmp_path), "--models", "saliency_prediction/gasp/<...>", "-q"]
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+    assert downloads2021.main(words) == 2
+    monkeypatch.setattr("builtins.input", lambda question: "y")
+    assert downloads2021.main(words) == 1, "GASP_OFFLINE forbids the rest"
+    assert "gasp-damgmu: licence unknown" in capsys.readouterr().err
+
+
+def test_what_is_free_is_fetched_whatever_the_other_terms(tmp_path, mirror, capsys):
+    folder = "saliency_prediction/unisal/checkpoints/pretrained_unisal_orig"
+    (mirror / "gazenet/models" / folder).mkdir(parents=True)
+    torch.save({"x": torch.zeros(1)}, mirror / "gazenet/models" / folder / "model.pth")
+    gaze360 = "gaze_estimation/gaze360/checkpoints/pretrained_gaze360_orig"
+    assert downloads2021.main(["--working_dir", str(tmp_path), "--models", gaze360, folder, "-q"]) == 2
+    assert "Gaze360 research licence" in capsys.readouterr().err
+    assert (tmp_path / "gazenet/models" / folder / "model.pth").is_file()
 
 
 def test_names_of_datasets_and_models(tmp_path, capsys):

@@ -4,7 +4,9 @@ import io
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,16 +40,30 @@ def _zip(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
     return path
 
 
+def _seven_zip(path: Path, *members: tuple[str, bytes]) -> Path:
+    py7zr = pytest.importorskip("py7zr")
+    with py7zr.SevenZipFile(path, "w") as archive:
+        for name, content in members:
+            archive.writestr(content, name)
+    return path
+
+
+MAKERS: dict[str, Callable[..., Path]] = {
+    **{mode: partial(_tar, mode=mode) for mode in ("w", "w:gz", "w:bz2", "w:xz")},
+    "zip": _zip,
+    "7z": _seven_zip,
+}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "folder"
 
 
-@pytest.mark.parametrize("kind", ["w", "w:gz", "w:bz2", "w:xz", "zip"])
+@pytest.mark.parametrize("kind", MAKERS)
 def test_archives_are_unpacked_without_their_leading_folder(tmp_path: Path, folder: Path, kind: str) -> None:
     members = [("top/a/one.pt", b"1"), ("top/two.pt", b"22"), ("elsewhere.txt", b"3")]
-    archive = tmp_path / "archive"
-    _zip(archive, *members) if kind == "zip" else _tar(archive, *members, mode=kind)
+    archive = MAKERS[kind](tmp_path / "archive", *members)
     folder.mkdir(parents=True)
     (folder / "kept.txt").write_text("old")
     (folder / "two.pt").write_text("old")
@@ -76,6 +92,32 @@ def _symlinked_zip(path: Path) -> Path:
     return _zip(path, (info, b"/etc/passwd"))
 
 
+def _renamed_seven_zip(path: Path, name: str) -> Path:
+    """py7zr writes no name that leads outside, so that one of the same length is replaced in the file."""
+    py7zr = pytest.importorskip("py7zr")
+    safe = "x" * len(name)
+    with py7zr.SevenZipFile(path, "w") as archive:
+        archive.set_encoded_header_mode(False)
+        archive.writestr(b"1", safe)
+    data = path.read_bytes().replace(safe.encode("utf-16-le"), name.encode("utf-16-le"))
+    header = int.from_bytes(data[12:20], "little") + 32
+    size = int.from_bytes(data[20:28], "little")
+    checksum = zlib.crc32(data[header : header + size]).to_bytes(4, "little")
+    data = data[:28] + checksum + data[32:]
+    path.write_bytes(data[:8] + zlib.crc32(data[12:32]).to_bytes(4, "little") + data[12:])
+    return path
+
+
+def _linked_seven_zip(path: Path) -> Path:
+    py7zr = pytest.importorskip("py7zr")
+    link = path.with_name("link")
+    link.symlink_to("/etc/passwd")
+    with py7zr.SevenZipFile(path, "w") as archive:
+        archive.write(link, "link")
+    link.unlink()
+    return path
+
+
 HOSTILE: dict[str, Callable[[Path], Path]] = {
     "dots in tar": lambda p: _tar(p, ("ok.pt", b"1"), ("../evil.pt", b"1")),
     "dots inside tar": lambda p: _tar(p, ("a/../../evil.pt", b"1")),
@@ -94,6 +136,9 @@ HOSTILE: dict[str, Callable[[Path], Path]] = {
     "device": lambda p: _tar(p, _special("device", tarfile.CHRTYPE)),
     "pipe": lambda p: _tar(p, _special("pipe", tarfile.FIFOTYPE)),
     "link in zip": _symlinked_zip,
+    "dots in 7z": lambda p: _renamed_seven_zip(p, "../evil.pt"),
+    "absolute in 7z": lambda p: _renamed_seven_zip(p, "/tmp/evil.pt"),
+    "link in 7z": _linked_seven_zip,
 }
 
 
@@ -106,7 +151,7 @@ def test_hostile_archives_are_refused(tmp_path: Path, folder: Path, what: str) -
     assert not list(tmp_path.rglob("evil*"))
 
 
-@pytest.mark.parametrize("make", [_tar, _zip])
+@pytest.mark.parametrize("make", [_tar, _zip, _seven_zip])
 def test_bombs_are_refused(tmp_path: Path, folder: Path, make: Callable[..., Path]) -> None:
     archive = make(tmp_path / "archive", ("zeros.pt", bytes(20_000_000)))
     with pytest.raises(InputError, match="bomb"):
@@ -118,19 +163,20 @@ def test_bombs_are_refused(tmp_path: Path, folder: Path, make: Callable[..., Pat
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["w", "w:gz", "w:bz2", "w:xz", "zip"])
+@pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("keep", [0.3, 0.8])
 def test_damaged_archives_are_refused(tmp_path: Path, folder: Path, kind: str, keep: float) -> None:
     content = ("a.pt", bytes(i * i % 251 for i in range(50_000)))
-    archive = tmp_path / "archive"
-    _zip(archive, content) if kind == "zip" else _tar(archive, content, mode=kind)
+    archive = MAKERS[kind](tmp_path / "archive", content)
     archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * keep)])
     with pytest.raises(InputError, match=r"damaged|neither"):
         unpack(archive, folder)
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"<html></html>", b"PK\x03\x04", bytes(2000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html></html>", b"PK\x03\x04", bytes(2000), b"7z\xbc\xaf\x27\x1c12", b"Rar!\x1a\x07"]
+)
 def test_files_that_are_no_archives(tmp_path: Path, folder: Path, content: bytes) -> None:
     (tmp_path / "archive").write_bytes(content)
     with pytest.raises(InputError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -29,39 +30,70 @@ def run(args: argparse.Namespace) -> int:
     from gasp.errors import GaspError, UsageError
     from gasp.weights import Store, ensure_all
     from gasp.weights.catalogue import find_entries
+    from gasp.weights.download import terms_of
     from gasp.weights.transfer import DownloadError
 
     find_datasets(args.datasets)
-    for name in args.models:
-        find_entries(name)
+    entries = list({entry.name: entry for name in args.models for entry in find_entries(name)}.values())
     written = prepare(args.working_dir)
     if not args.quiet and written:
         print(f"{args.working_dir}: {len(written)} files of splits and presets")
-    store, problems = Store.from_environment(args.working_dir), []
+    store = Store.from_environment(args.working_dir)
+    terms = terms_of(entries, store)
+    accepted = args.accept_license or _is_accepted(terms)
+    models = [entry.name for entry in entries if accepted or not terms_of([entry], store)]
+    problems: list[str] = []
     with download_progress(args.quiet) as progress:
-        for names, get in (
-            (args.datasets, lambda names: fetch_datasets(names, store, progress)),
-            (
-                args.models,
-                lambda names: ensure_all(
-                    names, accept_license=args.accept_license, store=store, progress=progress
-                ),
-            ),
-        ):
-            if not names:
-                continue
+
+        def fetch_models(names: Sequence[str]) -> dict[str, Path]:
+            return ensure_all(names, accept_license=accepted, store=store, progress=progress)
+
+        def attempt(names: Sequence[str], get: Callable[[Sequence[str]], dict[str, Path]]) -> None:
             try:
-                paths = get(names)
-            except UsageError:
-                raise
+                paths = get(names) if names else {}
             except GaspError as error:
                 problems.append(str(error))
             else:
                 if not args.quiet:
-                    print("\n".join(f"{name}\t{path}" for name, path in paths.items()))
+                    print("".join(f"{name}\t{path}\n" for name, path in paths.items()), end="")
+
+        attempt(args.datasets, lambda names: fetch_datasets(names, store, progress))
+        attempt(models, fetch_models)
+        if accepted and any(entry.network in _LOOK_AT_FACES for entry in entries):
+            _fetch_detector(fetch_models)
+    if terms and not accepted:
+        refused = (
+            f"not fetched, because their terms do not clearly allow every use:{terms}\n"
+            "Read them, and add --accept-license if your use is allowed."
+        )
+        raise UsageError("\n".join([*problems, refused]))
     if problems:
         raise DownloadError("\n".join(problems))
     return 0
+
+
+_LOOK_AT_FACES = ("esr9", "gaze360", "videogaze")
+
+
+def _is_accepted(terms: str) -> bool:
+    """Whether somebody at the terminal accepts these terms; where nobody is there, only no terms are accepted."""
+    if not terms or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return not terms
+    print(f"The terms of these do not clearly allow every use:{terms}", file=sys.stderr)
+    return input("Have you read them, and is your use allowed? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _fetch_detector(fetch: Callable[[Sequence[str]], object]) -> None:
+    """The face detector that the generators need besides; in 2021 it came by itself when they first ran."""
+    from gasp.errors import GaspError
+
+    try:
+        fetch(["s3fd"])
+    except GaspError as error:
+        logging.getLogger(__name__).warning(
+            "the face detector that InferGenerator* need was not fetched (`gasp download s3fd` tries again): %s",
+            error,
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -100,7 +100,10 @@ class _Plain(logging.Formatter):
 
 
 def _say_error(message: str) -> None:
-    block = textwrap.fill(f"gasp: error: {message}", 100, subsequent_indent="  ", break_long_words=False)
+    # Paths and options stay whole, so that they can be copied.
+    block = textwrap.fill(
+        f"gasp: error: {message}", 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
     print(block if "\n" not in message else f"gasp: error: {message}", file=sys.stderr)
 
 

@@ -1,28 +1,32 @@
 """Fetching the published datasets into the 2021 working directory.
 
 Sources that programs can read are fetched, resumed, unpacked and recorded; for the others the error says which file to
-fetch by hand and where to put it, and the next call goes on from there. Nobody published checksums: they are recorded
-at the first download (``<file>.download.json``).
+fetch by hand and where to put it, and the next call goes on from there: whole, in parts (``<file>.001``, ...), as
+another kind of archive, or unpacked already. Nobody published checksums: they are recorded at the first download
+(``<file>.download.json``).
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from gasp.errors import GaspError, InputError, UsageError
+from gasp.errors import GaspError, InputError, OutputError, UsageError
 from gasp.naming import nearest
 from gasp.weights.archives import unpack
 from gasp.weights.download import Store
-from gasp.weights.files import sha256
+from gasp.weights.files import replacing, sha256
 from gasp.weights.records import Record, read_record, record_path, write_record
-from gasp.weights.transfer import DownloadError, Progress, fetch
+from gasp.weights.transfer import DownloadError, Fetched, Progress, fetch
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "datasets"
 
@@ -37,7 +41,9 @@ class Source:
     """One file of a dataset. ``address``: without its scheme; "" when it has to be fetched by hand from ``page``.
 
     ``into``: folder below the dataset's that an archive is unpacked to, without the leading folder ``strip`` ("*":
-    the only one there is). ``archive`` is False for files that stay as they are.
+    the only one there is). ``archive`` is False for files that stay as they are. ``gives``: patterns of what an archive
+    brings, below the dataset's folder; where one matches, somebody has unpacked it already. ``by_hand``: what to do
+    where the page offers something else than ``file``; "{folder}" is the dataset's.
     """
 
     file: str
@@ -46,6 +52,8 @@ class Source:
     into: str = ""
     strip: str = ""
     archive: bool = True
+    gives: tuple[str, ...] = ()
+    by_hand: str = ""
 
     @property
     def urls(self) -> list[str]:
@@ -65,38 +73,14 @@ class Dataset:
 def _unpack_recordings(folder: Path) -> None:
     """DIEM: a 7z archive per video, each to be unpacked to a folder of its name."""
     archives = sorted(folder.glob("*.7z"))
-    if not archives:
-        return
-    try:
-        import py7zr
-    except ImportError:
-        raise InputError(
-            f"{folder} holds {len(archives)} archives such as {archives[0].name}: install py7zr (`pip install py7zr`) "
-            "and run the command again, or unpack each with 7-Zip to a folder of its name"
-        ) from None
     for archive in archives:
-        try:
-            with tempfile.TemporaryDirectory(
-                prefix=".unpacking-", dir=folder, ignore_cleanup_errors=True
-            ) as temporary:
-                with py7zr.SevenZipFile(archive) as file:
-                    _check_names(file.getnames(), archive)
-                    file.extractall(temporary)
-                inner = Path(temporary) / archive.stem
-                shutil.rmtree(folder / archive.stem, ignore_errors=True)
-                os.replace(inner if inner.is_dir() else temporary, folder / archive.stem)
-        except GaspError:
-            raise
-        except Exception as error:  # py7zr has many
-            raise InputError(f"{archive} cannot be unpacked: {error}") from None
+        with tempfile.TemporaryDirectory(prefix=".moving-", dir=folder) as temporary:
+            unpack(archive, Path(temporary))
+            inner = Path(temporary) / archive.stem
+            shutil.rmtree(folder / archive.stem, ignore_errors=True)
+            os.replace(inner if inner.is_dir() else temporary, folder / archive.stem)
+            Path(temporary).mkdir(exist_ok=True)
         archive.unlink()
-
-
-def _check_names(names: Iterable[str], archive: Path) -> None:
-    for name in names:
-        path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
-            raise InputError(f"{archive}: contains {name[:120]!r}, which leads outside the folder; refused")
 
 
 def _name_clips(folder: Path) -> None:
@@ -114,7 +98,13 @@ def _coutrot(number: int, key: str) -> Dataset:
             Source(
                 f"coutrot_database{number}.mat", f"{_COUTROT}/coutrot_database{number}.mat", archive=False
             ),
-            Source(file, page=f"https://mega.nz/#!{key}", into=f"ERB{number + 2}_Stimuli", strip="*"),
+            Source(
+                file,
+                page=f"https://mega.nz/#!{key}",
+                into=f"ERB{number + 2}_Stimuli",
+                strip="*",
+                gives=(f"ERB{number + 2}_Stimuli/*.avi",),
+            ),
         ),
     )
 
@@ -137,6 +127,8 @@ DATASETS = {
                     f"{_HAMBURG}/ave/diem.tar.gz",
                     page="http://www.mediafire.com/?mpu3ot0m2o384",
                     strip="informatik3/wtm/datasets/External Datasets/DIEM",
+                    gives=("*.7z", "*/event_data"),
+                    by_hand="fetch the 7z archives of the videos from {page} and put them into {folder}",
                 ),
             ),
             _unpack_recordings,
@@ -144,7 +136,13 @@ DATASETS = {
         Dataset(
             "stavis_preprocessed",
             tuple(
-                Source(f"{file}.tar.gz", f"{_STAVIS}/{file}.tar.gz", into=name, strip="*")
+                Source(
+                    f"{file}.tar.gz",
+                    f"{_STAVIS}/{file}.tar.gz",
+                    into=name,
+                    strip="*",
+                    gives=(f"{name}/*/maps",),
+                )
                 for file, name in (("DIEM", "diem"), ("Coutrot_db1", "coutrot1"), ("Coutrot_db2", "coutrot2"))
             ),
             _name_clips,
@@ -156,12 +154,19 @@ DATASETS = {
                     "master.tar.gz",
                     "github.com/yufanLIU/find/archive/master.tar.gz",
                     strip="find-master/Our_database",
+                    gives=("video_database.mat",),
                 ),
             ),
         ),
         Dataset(
             "aveyetracking",
-            (Source("SumMe_ETMD.zip", "cvsp.cs.ntua.gr/research/aveyetracking/SumMe_ETMD.zip"),),
+            (
+                Source(
+                    "SumMe_ETMD.zip",
+                    "cvsp.cs.ntua.gr/research/aveyetracking/SumMe_ETMD.zip",
+                    gives=("SumMe_ETMD/eyetracking/all_videos.mat",),
+                ),
+            ),
         ),
         *(_frames(name) for name in ("coutrot1", "coutrot2", "diem")),
     )
@@ -218,29 +223,104 @@ def _obtain(dataset: Dataset, source: Source, store: Store, progress: Progress |
     place, target = record_path(folder, source.file), folder / source.file
     if read_record(place) is not None and (source.archive or target.is_file()):
         return None
-    url = "put there by hand"
-    if not target.is_file():
-        urls = [f"{store.mirror}/{FOLDER}/{dataset.name}/{source.file}"] if store.mirror else []
-        urls += source.urls
-        by_hand = (
-            f"{dataset.name}: fetch {source.file} from {source.page or 'its authors'} and put it at {target}"
-        )
-        if not urls:
-            return f"{by_hand}; the page cannot be read by programs. Then run this command again."
-        if store.offline:
-            return f"{dataset.name}: {target} is not there, and GASP_OFFLINE forbids fetching it."
+    found = _put_by_hand(folder, source)
+    if found is None and any(True for pattern in source.gives for _ in folder.glob(pattern)):
+        logger.info("%s: the content of %s is there already", folder, source.file)
+        return None
+    _check_replaceable(store.root, dataset)
+    if found is None:
+        fetched = _fetch(dataset, source, target, store, progress)
+        if isinstance(fetched, str):
+            return fetched
+        found, url = target, fetched.url
+    else:
+        url = "put there by hand"
+    checksum = sha256(found)
+    if source.archive:
         try:
-            url = fetch(urls, target, progress=progress, patience=store.patience).url
-        except DownloadError as error:
-            return f"{error}\n  If that does not pass: {by_hand.removeprefix(f'{dataset.name}: ')}."
-    checksum = sha256(target)
-    if source.archive:
-        _unpack(target, folder / source.into, source.strip)
+            _unpack(found, folder / source.into, source.strip)
+        except InputError as error:
+            raise InputError(
+                f"{error} Or unpack it yourself into {folder / source.into}, and remove the archive."
+            ) from None
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    write_record(place, Record({source.file: checksum}, url, _LICENCE, now))
+    write_record(place, Record({found.name: checksum}, url, _LICENCE, now))
     if source.archive:
-        target.unlink()
+        found.unlink()
     return None
+
+
+def _fetch(
+    dataset: Dataset, source: Source, target: Path, store: Store, progress: Progress | None
+) -> Fetched | str:
+    """Fetches a file; what to do where that cannot be done."""
+    by_hand = source.by_hand or "fetch {file} from {page} and put it at {target}"
+    by_hand = by_hand.format(
+        file=source.file, page=source.page or "its authors", target=target, folder=target.parent
+    )
+    urls = [f"{store.mirror}/{FOLDER}/{dataset.name}/{source.file}"] if store.mirror else []
+    urls += source.urls
+    if not urls:
+        return (
+            f"{dataset.name}: {by_hand}; the page cannot be read by programs. Then run this command again. Parts "
+            f"({source.file}.001, ...) and what you have unpacked into {target.parent / source.into} are taken, too."
+        )
+    if store.offline:
+        return f"{dataset.name}: {target} is not there, and GASP_OFFLINE forbids fetching it."
+    try:
+        return fetch(urls, target, progress=progress, patience=store.patience)
+    except DownloadError as error:
+        return f"{error}\n  If that does not pass: {by_hand}, and run this command again."
+
+
+def _put_by_hand(folder: Path, source: Source) -> Path | None:
+    """The file where somebody has put it: as it is called, in parts, or as another kind of archive; None if nowhere."""
+    names = [source.file]
+    if source.archive:
+        stem = source.file.removesuffix(".gz").removesuffix(".zip").removesuffix(".tar")
+        names += [f"{stem}{ending}" for ending in _ENDINGS if f"{stem}{ending}" != source.file]
+    for name in names:
+        path = folder / name
+        if path.with_name(f"{name}.001").is_file():
+            _join(path)
+        if path.is_file():
+            if path.with_suffix(".z01").is_file():
+                raise InputError(
+                    f"{path} is the last of several parts (.z01, ...), which only a zip program can join: unpack them "
+                    f"with 7-Zip into {folder / source.into} and run this command again"
+                )
+            return path
+    return None
+
+
+_ENDINGS = (".zip", ".7z", ".tar.gz", ".tgz", ".tar", ".rar")
+
+
+def _join(whole: Path) -> None:
+    """Puts the parts ``<file>.001``, ``<file>.002``, ... together and removes them."""
+    parts = sorted(whole.parent.glob(f"{whole.name}.[0-9][0-9][0-9]"))
+    numbers = [int(part.suffix[1:]) for part in parts]
+    missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
+    if missing:
+        raise InputError(f"{whole}: part {missing[0]:03d} of {numbers[-1]} is missing")
+    with replacing(whole) as temporary, temporary.open("wb") as file:
+        for part in parts:
+            with part.open("rb") as content:
+                shutil.copyfileobj(content, file, 2**20)
+    for part in parts:
+        part.unlink()
+
+
+def _check_replaceable(root: Path, dataset: Dataset) -> None:
+    """Refuses to put published frames in the place of generated ones."""
+    parent, _, name = dataset.name.rpartition("/")
+    if not parent.endswith("Grouped_frames"):
+        return
+    if any((root / FOLDER / "processed" / "Manifests" / name).glob("*.json")):
+        raise OutputError(
+            f"{root / FOLDER / dataset.name} holds frames that `gasp generate` wrote; move that folder and "
+            f"{root / FOLDER}/processed/Manifests/{name} away to fetch the published ones"
+        )
 
 
 def _unpack(archive: Path, folder: Path, strip: str) -> None:

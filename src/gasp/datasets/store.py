@@ -256,7 +256,9 @@ def _complete(options: PackOptions, videos: Sequence[GroupedVideo]) -> PackOptio
     if options.maps:
         return options
     found = {name for video in videos for name in video.names()}
-    maps = tuple(sorted((n for n in found if n.startswith(("captured", "det_transformed_"))), key=_usual_order))
+    maps = tuple(
+        sorted((n for n in found if n.startswith(("captured", "det_transformed_"))), key=_usual_order)
+    )
     if not maps:
         raise InputError("no frame holds captured_1.jpg or a det_transformed_..._1.jpg")
     return PackOptions(**{**asdict(options), "maps": maps})

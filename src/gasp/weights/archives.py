@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from gasp.errors import InputError, OutputError
+from gasp.errors import GaspError, InputError, OutputError
 
 MAX_BYTES = 64 * 2**30
 MAX_FILES = 2_000_000
@@ -32,7 +32,7 @@ _DAMAGED = (
     lzma.LZMAError,
     zlib.error,
     EOFError,
-    NotImplementedError,
+    KeyError,
 )
 
 
@@ -48,7 +48,7 @@ class _File:
 def unpack(
     archive: Path, folder: Path, *, strip: str = "", max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES
 ) -> list[Path]:
-    """Unpack a tar or zip file into ``folder``; returns the sorted paths of the files, relative to it.
+    """Unpack a tar, zip or 7z file into ``folder``; returns the sorted paths of the files, relative to it.
 
     ``strip`` is a leading folder to leave out; files outside of it are skipped. Everything is first unpacked
     beside ``folder`` and moved there at the end. Links to files inside the archive become copies.
@@ -80,7 +80,7 @@ def _unpack_to(
     names: set[PurePosixPath] = set()
     left = max_bytes
     with _reading(archive):
-        for file in _files(archive):
+        for file in _files(archive, to / ".7z", max_bytes):
             if strip.parts and file.name.parts[: len(strip.parts)] != strip.parts:
                 continue
             name = PurePosixPath(*file.name.parts[len(strip.parts) :])
@@ -121,28 +121,61 @@ def _reading(archive: Path) -> Iterator[None]:
     """Turns the archive libraries' errors into one that names the file."""
     try:
         yield
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        KeyError,
-    ) as error:
+    except _DAMAGED as error:
         raise InputError(f"{archive}: is truncated or damaged ({error}). Fetch it again.") from None
+    except NotImplementedError as error:  # zipfile's way of saying that it is compressed in another way
+        raise InputError(
+            f"{archive}: cannot be read by Python ({error}); unpack it with another program (7-Zip)."
+        ) from None
     except RuntimeError as error:  # zipfile's way of saying that a password is needed
         raise InputError(f"{archive}: cannot be unpacked ({error}).") from None
 
 
-def _files(archive: Path) -> Iterator[_File]:
+def _files(archive: Path, scratch: Path, max_bytes: int) -> Iterator[_File]:
     with archive.open("rb") as file:
-        is_zip = file.read(4) == b"PK\x03\x04"
-    if is_zip:
+        start = file.read(8)
+    if start.startswith(b"PK\x03\x04"):
         yield from _zip_files(archive)
+    elif start.startswith(b"7z\xbc\xaf\x27\x1c"):
+        yield from _seven_zip_files(archive, scratch, max_bytes)
+    elif start.startswith(b"Rar!"):
+        raise InputError(
+            f"{archive}: is a RAR file, which Python cannot read; unpack it with another program (7-Zip)."
+        )
     elif tarfile.is_tarfile(archive):
         yield from _tar_files(archive)
     else:
-        raise InputError(f"{archive}: is neither a tar nor a zip file.")
+        raise InputError(f"{archive}: is neither a tar nor a zip nor a 7z file.")
+
+
+def _seven_zip_files(archive: Path, scratch: Path, max_bytes: int) -> Iterator[_File]:
+    """The files of a 7z archive; it cannot be read piece by piece, so that all of it goes to ``scratch`` first."""
+    try:
+        import py7zr
+    except ImportError:
+        raise InputError(
+            f"{archive}: reading 7z files needs py7zr (`pip install gasp-saliency[archives]`); or unpack it with "
+            "another program (7-Zip)."
+        ) from None
+    try:
+        with py7zr.SevenZipFile(archive) as file:
+            entries = file.list()
+            names = {entry.filename: _inside(entry.filename, archive) for entry in entries}
+            strange = next((e.filename for e in entries if not (e.is_directory or e.is_file)), None)
+            if strange is not None:
+                raise InputError(f"{archive}: {strange} is a link or device; refused.")
+            if sum(entry.uncompressed for entry in entries) > max_bytes or len(entries) > MAX_FILES:
+                raise _too_large(archive, max_bytes)
+            file.extractall(scratch)
+    except (GaspError, OSError):
+        raise
+    except Exception as error:  # py7zr and the libraries below it have many
+        raise InputError(f"{archive}: is truncated or damaged ({error}). Fetch it again.") from None
+    for entry in entries:
+        if entry.is_file:
+            with (scratch / names[entry.filename]).open("rb") as content:
+                yield _File(names[entry.filename], entry.uncompressed, content)
+    shutil.rmtree(scratch)
 
 
 def _zip_files(archive: Path) -> Iterator[_File]:

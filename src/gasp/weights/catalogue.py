@@ -578,9 +578,18 @@ def find_entries(name: str) -> list[Entry]:
     found = found or [entry for entry in ENTRIES if _means(name, entry)]
     if not found:
         known = sorted({*list_entries(), *(entry.network for entry in ENTRIES if entry.network)})
+        if "/" in name:
+            known = _folders_of_2021()
         near = difflib.get_close_matches(name, known, n=3) or known
         raise UsageError(f"No published checkpoint is called {name!r}. Did you mean: {', '.join(near)}?")
     return found
+
+
+def _folders_of_2021() -> list[str]:
+    """The names of 2021: folders of checkpoints, and all that lies below the ones above them."""
+    folders = {entry.folder for entry in ENTRIES}
+    above = {"/".join(folder.split("/")[:depth]) for folder in folders for depth in (1, 2)}
+    return sorted(folders | {f"{folder}/<...>" for folder in above})
 
 
 def find_entry(name: str) -> Entry:

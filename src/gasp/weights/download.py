@@ -124,6 +124,11 @@ def ensure_all(
     return paths
 
 
+def terms_of(entries: Sequence[Entry], store: Store) -> str:
+    """The terms to accept before these can be fetched, a line each; "" when they are here, or free for every use."""
+    return _terms([entry for entry in entries if find_downloaded(entry, store) is None])
+
+
 def find_downloaded(entry: Entry, store: Store | None = None) -> Path | None:
     """The path of a checkpoint that is on this computer, unchecked; None when it is not."""
     folder = (store or Store.from_environment()).folder(entry)
@@ -170,19 +175,22 @@ def _checkpoint(entry: Entry, folder: Path) -> Path:
 
 
 def _check_terms(entries: Sequence[Entry], accepted: bool) -> None:
-    restricted = {entry.name: entry for entry in entries if entry.licence.restricted}
-    if not restricted or accepted:
-        return
-    terms = []
-    for entry in restricted.values():
+    terms = "" if accepted else _terms(entries)
+    if terms:
+        raise UsageError(
+            f"Not fetched, because the terms do not clearly allow every use:{terms}"
+            "\nRead them, and pass --accept-license (accept_license=True) if your use is allowed."
+        )
+
+
+def _terms(entries: Sequence[Entry]) -> str:
+    """A line for each entry whose terms restrict its use; "" when there is none."""
+    terms = ""
+    for entry in {entry.name: entry for entry in entries if entry.licence.restricted}.values():
         licence = entry.licence
         details = " ".join(text for text in (licence.note, licence.url or entry.homepage) if text)
-        terms.append(f"\n  {entry.name}: licence {licence.name}. {details}")
-    raise UsageError(
-        "Not fetched, because the terms do not clearly allow every use:"
-        + "".join(terms)
-        + "\nRead them, and pass --accept-license (accept_license=True) if your use is allowed."
-    )
+        terms += f"\n  {entry.name}: licence {licence.name}. {details}"
+    return terms
 
 
 def _run(
