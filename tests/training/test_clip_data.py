@@ -142,10 +142,10 @@ def test_lists_without_videos(made: Path) -> None:
     assert "there is no split" in refusal(made, UsageError, train="lost.csv")
     write_list(made / "nature.csv", *VIDEOS, scene_type="Nature")
     said = refusal(made, InputError, train="nature.csv")
-    assert "no train videos of scene type Social (5 rows)" in said
+    assert "has no videos of scene type Social (5 rows in all)" in said
     ClipData(experiment(train="nature.csv", scene_type=None), made).check()
-    assert "no validation videos" in refusal(made, InputError, validation="nature.csv")
-    assert "dataset coutrot1" in refusal(made, InputError, datasets=("coutrot1",))
+    assert "the list nature.csv has no videos" in refusal(made, InputError, validation="nature.csv")
+    assert "of coutrot1" in refusal(made, InputError, datasets=("coutrot1",))
 
 
 def test_videos_that_are_not_there(made: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -47,8 +47,9 @@ class ClipsConfig(_Part):
 
     ``source``: a store of ``gasp pack``, or a ``Grouped_frames`` folder. ``train``, ``validation``, ``test``: a list of
     videos (file, or name of a published one); without ``validation`` nothing is validated. ``scene_type`` and
-    ``datasets`` leave only such rows of the lists (None: any). ``inputs``: names of pictures in modality order;
-    ``test_inputs``: others for what follows training (None: the same). ``targets``: density and fixations.
+    ``datasets`` leave only such rows of the lists (None: any), ``without`` leaves out videos ("diem/talk").
+    ``inputs``: names of pictures in modality order; ``test_inputs``: others for what follows training (None: the same).
+    ``targets``: density and fixations.
 
     ``choice``: "peek" takes one clip from each video per epoch (``peeks`` of them), starting anywhere up to the last
     frame, as in 2021; "walk" goes on by the context in each epoch; "all" goes through whole videos in steps of the
@@ -65,6 +66,7 @@ class ClipsConfig(_Part):
     test: str | None = "test_ave"
     scene_type: str | None = "Social"
     datasets: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
     inputs: tuple[str, ...] = Field(default=INPUTS, min_length=1)
     test_inputs: tuple[str, ...] | None = None
     targets: tuple[str, str] = TARGETS
@@ -292,13 +294,14 @@ def read_experiment(source: str | Path) -> Experiment:
         raise UsageError(
             f"there is no training preset {str(source)!r}{nearest(str(source), training_presets(), most=6)}"
         )
-    values = _read_file(path)
+    values = read_values(path)
     if "model_properties" in values or "experiment_name" in values:
         return experiment_of(read_training_file(path), path.stem)
     return Experiment.read({"name": path.stem} | values, str(path))
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def read_values(path: Path) -> dict[str, Any]:
+    """The fields in a YAML or JSON file. Raises :class:`~gasp.errors.InputError` when there are none."""
     try:
         text = path.read_text(encoding="utf-8")
         values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
@@ -309,7 +312,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path} is no {path.suffix[1:].upper()} file: {error}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path} holds no experiment: fields such as network and clips were expected")
+        raise InputError(f"{path} holds no fields (such as network and clips)")
     return values
 
 

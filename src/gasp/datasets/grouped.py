@@ -23,6 +23,8 @@ from gasp.naming import nearest
 CAPTURED = "captured"
 DENSITY, FIXATIONS = "transformed_salmap", "transformed_fixmap"
 TARGETS = (DENSITY, FIXATIONS)
+FIXATED = 127
+"""Pixels of stored fixation maps above this are fixated: JPEG leaves a haze around points."""
 
 _COUNTER = "_1.jpg"
 _OLD_NAMES = {"captured": CAPTURED, "videogaze": "det_transformed_vidgaze"}
@@ -116,8 +118,12 @@ class GroupedVideo:
         *,
         size: tuple[int, int] = (120, 120),
         target_size: tuple[int, int] = (60, 60),
+        fixations_above: int | None = None,
     ) -> Window:
-        """Frames ``start`` (from 0) to ``start + length - 1``, resized to (height, width) as in 2021's training."""
+        """Frames ``start`` (from 0) to ``start + length - 1``, resized to (height, width) as in 2021's training.
+
+        ``fixations_above``: fixation maps are made 0 or 255 at this value first.
+        """
         window = empty_window(length, len(maps), len(targets), size, target_size)
         for place, number in enumerate(self.numbers[start : start + length]):
             for index, name in enumerate(maps):
@@ -126,7 +132,11 @@ class GroupedVideo:
                     window.maps[place, 3 * index : 3 * index + 3] = picture
                     window.has_map[place, index] = True
             for index, name in enumerate(targets):
-                picture = read_picture(self.path(number, name), target_size, grey=True)
+                path = self.path(number, name)
+                if name == FIXATIONS and fixations_above is not None:
+                    picture = read_points(path, target_size, fixations_above)
+                else:
+                    picture = read_picture(path, target_size, grey=True)
                 if picture is not None:
                     window.targets[place, index] = picture[0]
                     window.has_target[place, index] = True
@@ -186,6 +196,16 @@ def read_picture(path: Path, size: tuple[int, int], *, grey: bool = False) -> ND
         return None
     resized = np.asarray(converted.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.uint8)
     return resized[None] if grey else resized.transpose(2, 0, 1)
+
+
+def read_points(path: Path, size: tuple[int, int], above: int) -> NDArray[np.uint8] | None:
+    """A fixation map, as :func:`read_picture` gives it, that is made 0 or 255 at ``above`` before it is resized."""
+    try:
+        with Image.open(path) as picture:
+            points = picture.convert("L").point(lambda value: 255 if value > above else 0)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return np.asarray(points.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.uint8)[None]
 
 
 def _folders(folder: Path) -> list[Path]:

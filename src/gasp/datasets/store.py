@@ -23,7 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gasp.datasets.grouped import TARGETS, GroupedFrames, GroupedVideo, Window, empty_window, read_picture
+from gasp.datasets.grouped import (
+    FIXATED,
+    FIXATIONS,
+    TARGETS,
+    GroupedFrames,
+    GroupedVideo,
+    Window,
+    empty_window,
+    read_picture,
+    read_points,
+)
 from gasp.errors import InputError, OutputError
 from gasp.naming import nearest
 from gasp.weights.files import replacing, sha256
@@ -49,7 +59,7 @@ class PackOptions:
     targets: tuple[str, ...] = TARGETS
     size: Size = (120, 120)
     target_size: Size = (60, 60)
-    fixations_above: int | None = 127
+    fixations_above: int | None = FIXATED
 
 
 @dataclass(frozen=True)
@@ -353,18 +363,9 @@ def _is_grey(picture: NDArray[np.uint8]) -> bool:
 def _read(path: Path, name: str, options: PackOptions) -> NDArray[np.uint8] | None:
     if name in options.maps:
         return read_picture(path, options.size)
-    if name == "transformed_fixmap" and options.fixations_above is not None:
-        return _read_points(path, options.target_size, options.fixations_above)
+    if name == FIXATIONS and options.fixations_above is not None:
+        return read_points(path, options.target_size, options.fixations_above)
     return read_picture(path, options.target_size, grey=True)
-
-
-def _read_points(path: Path, size: Size, above: int) -> NDArray[np.uint8] | None:
-    try:
-        with Image.open(path) as picture:
-            points = picture.convert("L").point(lambda value: 255 if value > above else 0)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    return np.asarray(points.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.uint8)[None]
 
 
 # --- the index -------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
 
-from gasp.config.experiments import Experiment
-from gasp.datasets.split import Split, read_split
+from gasp.config.experiments import ClipsConfig, Experiment
+from gasp.datasets.split import read_split
 from gasp.errors import InputError
 from gasp.naming import nearest
 from gasp.training.batch import Clip
@@ -98,80 +98,83 @@ class ClipData(pl.LightningDataModule):
         )
 
     def _clips(self, source: ClipSource, name: str, part: Part) -> Clips:
-        """The clips of a list's videos that can be learnt from."""
-        videos = self._listed(source, name, part)
-        _check_names(source, videos, (*self.experiment.clips.inputs, *self.experiment.clips.targets))
-        videos = self._usable(source, videos, name)
+        videos = find_videos(source, self.experiment, name, self.root)
+        _check_lengths(source, videos, self.experiment, name)
         return Clips(source, videos, self.experiment, part)
 
-    def _listed(self, source: ClipSource, name: str, part: Part) -> list[Video]:
-        """The videos of a list that are there."""
-        clips = self.experiment.clips
-        split = _read_split(self.root, name)
-        rows = split.only(clips.scene_type, clips.datasets).rows
-        wanted = [(row.dataset, row.video_id) for row in rows]
-        if not wanted:
-            limits = [f"scene type {clips.scene_type}"] if clips.scene_type else []
-            limits += [f"dataset {' or '.join(clips.datasets)}"] if clips.datasets is not None else []
-            raise InputError(
-                f"the list {name} has no {part} videos of {' and '.join(limits)} ({len(split)} rows); "
-                "see clips.scene_type and clips.datasets"
-            )
-        known = set(source.videos)
-        missing = [video for video in wanted if video not in known]
-        if len(missing) == len(wanted):
-            raise InputError(
-                f"{source.folder} has none of the {len(wanted)} videos of the list {name}: {_say(missing)}"
-                f"{nearest('/'.join(missing[0]), _said(source.videos))}"
-            )
-        if missing:
-            log.warning(
-                "%s: %d of %d videos are not in %s: %s",
-                name, len(missing), len(wanted), source.folder, _say(missing),
-            )  # fmt: skip
-        return [video for video in wanted if video in known]
 
-    def _usable(self, source: ClipSource, videos: list[Video], name: str) -> list[Video]:
-        """The videos that are whole and have targets."""
-        problems = {video: self._problem(source, video) for video in videos}
-        for video, problem in problems.items():
-            if problem:
-                log.warning("%s is left out: it %s", "/".join(video), problem)
-        whole = [video for video, problem in problems.items() if not problem]
-        if not whole:
-            video, problem = next(iter(problems.items()))
-            raise InputError(
-                f"none of the {len(videos)} videos of the list {name} in {source.folder} can be used: "
-                f"{'/'.join(video)} {problem}"
-            )
-        self._check_lengths(source, whole, name)
-        return whole
+def find_videos(source: ClipSource, experiment: Experiment, name: str, root: Path) -> list[Video]:
+    """The videos of a list that are in the source, whole, and with targets; what is not is named in the log.
 
-    def _problem(self, source: ClipSource, video: Video) -> str | None:
-        if problem := source.problem(video):
-            return f"{problem}; it looks half-written"
-        absent = [target for target in self.experiment.clips.targets if not source.has(video, target)]
-        return f"has no {absent[0]} in any frame" if absent else None
-
-    def _check_lengths(self, source: ClipSource, videos: list[Video], name: str) -> None:
-        context = self.experiment.context
-        short = [video for video in videos if source.frames(video) < context]
-        if len(short) == len(videos):
-            longest = max(source.frames(video) for video in videos)
-            raise InputError(
-                f"{self.experiment.network} takes {context} frames, but the longest video of the list {name} "
-                f"has {longest}; see options.sequence_len"
-            )
-        if short:
-            log.warning(
-                "%d videos have less than %d frames; their last one is repeated: %s",
-                len(short), context, _say(short),
-            )  # fmt: skip
+    Raises :class:`~gasp.errors.InputError` when none is left, or a picture's name is unknown.
+    """
+    videos = _listed(source, experiment.clips, name, root)
+    _check_names(source, videos, (*experiment.clips.inputs, *experiment.clips.targets))
+    problems = {video: _problem(source, video, experiment.clips) for video in videos}
+    for video, problem in problems.items():
+        if problem:
+            log.warning("%s is left out: it %s", "/".join(video), problem)
+    whole = [video for video, problem in problems.items() if not problem]
+    if not whole:
+        video, problem = next(iter(problems.items()))
+        raise InputError(
+            f"none of the {len(videos)} videos of the list {name} in {source.folder} can be used: "
+            f"{'/'.join(video)} {problem}"
+        )
+    return whole
 
 
-def _read_split(root: Path, name: str) -> Split:
+def _listed(source: ClipSource, clips: ClipsConfig, name: str, root: Path) -> list[Video]:
+    """The videos of a list that are there."""
     there = root / name
-    return read_split(there if there.is_file() else name)
+    split = read_split(there if there.is_file() else name)
+    rows = split.only(clips.scene_type, clips.datasets).rows
+    wanted = [(row.dataset, row.video_id) for row in rows]
+    wanted = [video for video in wanted if "/".join(video) not in clips.without]
+    if not wanted:
+        limits = [f" of scene type {clips.scene_type}"] if clips.scene_type else []
+        limits += [f" of {' or '.join(clips.datasets)}"] if clips.datasets is not None else []
+        limits += [f" but {', '.join(clips.without)}"] if clips.without else []
+        raise InputError(
+            f"the list {name} has no videos{''.join(limits)} ({len(split)} rows in all); "
+            "see clips.scene_type, clips.datasets and clips.without"
+        )
+    known = set(source.videos)
+    missing = [video for video in wanted if video not in known]
+    if len(missing) == len(wanted):
+        raise InputError(
+            f"{source.folder} has none of the {len(wanted)} videos of the list {name}: {_say(missing)}"
+            f"{nearest('/'.join(missing[0]), _said(source.videos))}"
+        )
+    if missing:
+        log.warning(
+            "%s: %d of %d videos are not in %s: %s",
+            name, len(missing), len(wanted), source.folder, _say(missing),
+        )  # fmt: skip
+    return [video for video in wanted if video in known]
+
+
+def _problem(source: ClipSource, video: Video, clips: ClipsConfig) -> str | None:
+    if problem := source.problem(video):
+        return f"{problem}; it looks half-written"
+    absent = [target for target in clips.targets if not source.has(video, target)]
+    return f"has no {absent[0]} in any frame" if absent else None
+
+
+def _check_lengths(source: ClipSource, videos: list[Video], experiment: Experiment, name: str) -> None:
+    context = experiment.context
+    short = [video for video in videos if source.frames(video) < context]
+    if len(short) == len(videos):
+        longest = max(source.frames(video) for video in videos)
+        raise InputError(
+            f"{experiment.network} takes {context} frames, but the longest video of the list {name} "
+            f"has {longest}; see options.sequence_len"
+        )
+    if short:
+        log.warning(
+            "%d videos have less than %d frames; their last one is repeated: %s",
+            len(short), context, _say(short),
+        )  # fmt: skip
 
 
 def _check_names(source: ClipSource, videos: list[Video], names: Iterable[str]) -> None:

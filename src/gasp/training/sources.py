@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from gasp.datasets.grouped import GroupedFrames, GroupedVideo, Window
+from gasp.datasets.grouped import FIXATED, GroupedFrames, GroupedVideo, Window
 from gasp.datasets.store import PackedStore
 from gasp.errors import InputError, UsageError
 
@@ -40,6 +40,9 @@ class ClipSource(Protocol):
         self, video: Video, start: int, length: int, maps: Sequence[str], targets: Sequence[str]
     ) -> Window:
         """Frames ``start`` (from 0) to ``start + length - 1``; missing pictures are marked."""
+
+    def truth(self, video: Video, targets: Sequence[str]) -> Window:
+        """Targets of all frames to compare with, without maps; pixels of fixation maps above 0 are fixated."""
 
 
 class StoreSource:
@@ -76,6 +79,15 @@ class StoreSource:
     ) -> Window:
         """Frames from ``start``, counted from 0."""
         return self.store.window(*video, start, length, maps, targets)
+
+    def truth(self, video: Video, targets: Sequence[str]) -> Window:
+        """Targets of all frames."""
+        if self.store.options.fixations_above is None:
+            raise UsageError(
+                f"{self.folder} was packed with the haze around fixations, so that predictions cannot be compared "
+                "with them; pack it again without that"
+            )
+        return self.window(video, 0, self.frames(video), (), targets)
 
 
 class FolderSource:
@@ -114,6 +126,11 @@ class FolderSource:
         """Frames from ``start``, counted from 0."""
         found = self._video(video)
         return found.window(start, length, maps, targets, size=self.size, target_size=self.target_size)
+
+    def truth(self, video: Video, targets: Sequence[str]) -> Window:
+        """Targets of all frames."""
+        found, size = self._video(video), self.target_size
+        return found.window(0, found.frames, (), targets, target_size=size, fixations_above=FIXATED)
 
     def _video(self, video: Video) -> GroupedVideo:
         return self.grouped.video(*video)
