@@ -152,7 +152,7 @@ class TrainerConfig(_Part):
     accumulate: int = Field(default=1, ge=1)
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     compile: bool = False
-    accelerator: str = "cpu"
+    accelerator: str = "auto"
     devices: str = "1"
     nodes: int = Field(default=1, ge=1)
     threads: int = Field(default=0, ge=0, le=1024)

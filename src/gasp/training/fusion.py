@@ -13,18 +13,18 @@ density times the rise.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
+import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gasp.cues.drawing import draw_on_faces
 from gasp.cues.faces import draw_faces
@@ -38,10 +38,10 @@ from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
-from gasp.training.denormals import denormals_as_zero
+from gasp.training.fitting import Report
 from gasp.training.glance import count_points
 from gasp.training.images import Picture
-from gasp.video.prefetch import prefetch
+from gasp.training.steps import StepData, fit_steps
 
 log = logging.getLogger(__name__)
 
@@ -311,52 +311,79 @@ def _around(box: Box, view: View, spread: float) -> NDArray[np.float64]:
     return np.outer(np.exp(-0.5 * ((y - centre_y) / high) ** 2), np.exp(-0.5 * ((x - centre_x) / wide) ** 2))
 
 
-@denormals_as_zero()
+class FusionModule(pl.LightningModule):
+    """The network learning by its recipe, on clips as :class:`ClipBatches` makes them.
+
+    ``half`` computes in bfloat16 where that is exact enough.
+    """
+
+    def __init__(self, recipe: FusionRecipe, *, half: bool = True) -> None:
+        super().__init__()
+        self.recipe, self.half = recipe, half
+        network = create_model(NETWORK, **OPTIONS).train()
+        assert isinstance(network, GASP)
+        self.network = network
+        _initialise(self.network)
+        self._held_back: dict[str, list[float]] = {}
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The loss of the corrected map, and a little of directed attention's."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            output = self.network(PREPROCESSING.normalise(batch["inputs"]))
+        logits = output.logits.float() + _corrected(batch["inputs"])
+        loss = losses.map_loss(logits, batch["density"], batch["fixations"], weights=batch["weight"])
+        self.log("train_loss", loss.detach(), batch_size=len(batch["inputs"]))
+        assert output.dam_logits is not None
+        return loss + self.recipe.dam_weight * _dam_loss(output.dam_logits, batch["density"])
+
+    def validation_step(self, held_back: tuple[str, dict[str, Tensor]], batch_idx: int) -> None:
+        """The loss on held-back clips of one kind."""
+        kind, batch = held_back
+        logits = self.network(PREPROCESSING.normalise(batch["inputs"])).logits + _corrected(batch["inputs"])
+        loss = losses.map_loss(logits, batch["density"], batch["fixations"]).item()
+        self._held_back.setdefault(kind, []).append(loss)
+
+    def on_validation_epoch_end(self) -> None:
+        """Says the means per kind."""
+        for kind, values in self._held_back.items():
+            mean = float(np.mean(values))
+            log.info("step %d of %d, held-back %s: %.3f", self.global_step, self.recipe.steps, kind, mean)
+            self.log(f"val_loss_{kind}", mean)
+        self._held_back.clear()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cycle of the learning rate."""
+        recipe = self.recipe
+        optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, recipe.learning_rate, recipe.steps, pct_start=0.05
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
 def train_fusion(
     scenes: Sequence[Scene],
     recipe: FusionRecipe,
     *,
     held_back: Sequence[Scene] = (),
+    folder: Path | None = None,
     every: int = 250,
     half: bool = True,
+    report: Report | None = None,
 ) -> GASP:
-    """Trains a new network and returns the moving average of its weights, in eval mode."""
+    """Trains a new network and returns the moving average of its weights, in eval mode.
+
+    ``half``: see :class:`FusionModule`. With ``folder`` the state is kept there every ``every`` steps, and training
+    goes on from it when it exists.
+    """
     torch.manual_seed(recipe.seed)
-    network = create_model(NETWORK, **OPTIONS).train()
-    assert isinstance(network, GASP)
-    _initialise(network)
-    average = AveragedModel(
-        network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
-    )
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, recipe.steps, pct_start=0.05
-    )
-    make_batch = ClipBatches(scenes, recipe).make
-    started, running = time.monotonic(), 0.0
-    batches = (make_batch(step) for step in range(recipe.steps))
-    for step, batch in enumerate(prefetch(batches)):
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            output = network(PREPROCESSING.normalise(batch["inputs"]))
-        logits = output.logits.float() + _corrected(batch["inputs"])
-        loss = losses.map_loss(logits, batch["density"], batch["fixations"], weights=batch["weight"])
-        total = loss + recipe.dam_weight * _dam_loss(output.dam_logits, batch["density"])
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        average.update_parameters(network)
-        running += (loss.item() - running) * 0.02
-        if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            rate = (step + 1) / (time.monotonic() - started)
-            summary = _summary(_averaged(average), held_back, recipe)
-            log.info(
-                "step %d of %d: loss %.3f, %.2f steps/s, %s", step + 1, recipe.steps, running, rate, summary
-            )
-    return _averaged(average)
+    module = FusionModule(recipe, half=half)
+    clips = _held_back_clips(held_back, recipe)
+    data = StepData(ClipBatches(scenes, recipe).make, recipe.steps, every, clips)
+    fit_steps(module, data, average=recipe.average_decay, clip=1.0, folder=folder, report=report)
+    return module.network.eval()
 
 
 def _initialise(network: GASP) -> None:
@@ -375,12 +402,6 @@ def _corrected(inputs: Tensor) -> Tensor:
     return log_of_map(F.avg_pool2d(inputs[:, -1, first : first + 1].float(), 2))
 
 
-def _averaged(average: AveragedModel) -> GASP:
-    network = average.module.eval()
-    assert isinstance(network, GASP)
-    return network
-
-
 def _dam_loss(dam_logits: Tensor, density: Tensor) -> Tensor:
     """BCE of the directed attention of every frame with the density scaled to its maximum (section 3.2)."""
     peak = density.amax((-2, -1), keepdim=True).clamp_min(1e-12)
@@ -388,21 +409,16 @@ def _dam_loss(dam_logits: Tensor, density: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(dam_logits.float(), target)
 
 
-def _summary(network: GASP, scenes: Sequence[Scene], recipe: FusionRecipe) -> str:
-    """Mean loss on held-back stills and clips, always the same ones."""
-    if not scenes:
-        return "nothing held back"
-    parts = []
-    for name, still in (("stills", 1.0), ("clips", 0.0)):
+def _held_back_clips(
+    scenes: Sequence[Scene], recipe: FusionRecipe, batch: int = 16
+) -> list[tuple[str, dict[str, Tensor]]]:
+    """Batches of held-back stills and clips, always the same ones, each with its kind."""
+    batches = []
+    for kind, still in (("stills", 1.0), ("clips", 0.0)):
         rng = np.random.default_rng(1)
         fixed = replace(recipe, still=still, absent=0.0)
         clips = [make_clip(scene, rng, fixed, OPTIONS["sequence_len"]) for scene in scenes]
-        values = []
-        for i in range(0, len(clips), 16):
-            batch = {k: torch.from_numpy(np.stack([c[k] for c in clips[i : i + 16]])) for k in clips[0]}
-            with torch.inference_mode():
-                logits = network(PREPROCESSING.normalise(batch["inputs"])).logits
-            logits = logits + _corrected(batch["inputs"])
-            values.append(losses.map_loss(logits, batch["density"], batch["fixations"]).item())
-        parts.append(f"held-back {name} {np.mean(values):.3f}")
-    return ", ".join(parts)
+        for i in range(0, len(clips), batch):
+            stacked = {k: torch.from_numpy(np.stack([c[k] for c in clips[i : i + batch]])) for k in clips[0]}
+            batches.append((kind, stacked))
+    return batches

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
+import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gasp.networks.glance import STRIDE, Glance
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
-from gasp.training.denormals import denormals_as_zero
+from gasp.training.fitting import Report
 from gasp.training.images import Picture
-from gasp.video.prefetch import prefetch
+from gasp.training.steps import StepData, fit_steps
 
 log = logging.getLogger(__name__)
 
@@ -177,91 +177,103 @@ def face_targets(picture: Picture, cells: View) -> tuple[NDArray, NDArray, NDArr
     return centres, boxes, mask, valid
 
 
-@denormals_as_zero()
+class GlanceModule(pl.LightningModule):
+    """The network learning by its recipe; batches are those of :class:`GlanceBatches`, validated on single pictures.
+
+    ``half`` computes in bfloat16 where that is exact enough.
+    """
+
+    def __init__(self, recipe: GlanceRecipe, *, half: bool = True) -> None:
+        super().__init__()
+        self.recipe, self.half = recipe, half
+        self.network: Glance = Glance().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._scores: dict[str, list[tuple[float, float]]] = {}
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The weighted sum of the three losses."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            outputs = self.network(_unit(batch["image"]), batch["position"])
+        saliency = losses.map_loss(outputs.saliency, batch["density"], batch["fixations"])
+        centres = losses.face_centre_loss(outputs.face_centres, batch["centres"], batch["valid"])
+        boxes = losses.face_box_loss(outputs.face_boxes, batch["boxes"], batch["mask"])
+        face_weight, box_weight = self.recipe.weights_of_faces(self.global_step)
+        loss = saliency + face_weight * centres + box_weight * boxes
+        for name, value in (("loss", loss), ("saliency", saliency), ("centres", centres), ("boxes", boxes)):
+            self.log(f"train_{name}", value.detach(), batch_size=len(batch["image"]))
+        return loss
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Pictures stay where they are."""
+        if isinstance(batch, Picture):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def validation_step(self, picture: Picture, batch_idx: int) -> None:
+        """CC and NSS on a held-back picture."""
+        self._scores.setdefault(picture.set_name, []).append(_scores(self.network, picture))
+
+    def on_validation_epoch_end(self) -> None:
+        """Says the means per set."""
+        for name, values in self._scores.items():
+            cc, nss = (float(mean) for mean in np.nanmean(values, 0))
+            log.info(
+                "step %d of %d, %s: CC %.3f NSS %.2f", self.global_step, self.recipe.steps, name, cc, nss
+            )
+            self.log(f"val_cc_{name}", cc)
+            self.log(f"val_nss_{name}", nss)
+        self._scores.clear()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, with the learning rate of the recipe."""
+        optimiser = torch.optim.AdamW(
+            _decayed(self.network, self.recipe.weight_decay), lr=self.recipe.learning_rate
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self.recipe.relative_rate)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
 def train_glance(
     pictures: Sequence[Picture],
     recipe: GlanceRecipe,
     *,
     held_back: Sequence[Picture] = (),
-    keep: Path | None = None,
+    folder: Path | None = None,
     every: int = 500,
     half: bool = True,
+    report: Report | None = None,
 ) -> Glance:
     """Trains a new network and returns the moving average of its weights, in eval mode.
 
-    ``half`` computes in bfloat16 where that is exact enough. With ``keep`` the state is saved to that file
-    every ``every`` steps, and training goes on from it when it exists.
+    ``half``: see :class:`GlanceModule`. With ``folder`` the state is kept there every ``every`` steps, and training
+    goes on from it when it exists.
     """
     torch.manual_seed(recipe.seed)
-    network: Glance = Glance().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(
-        network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
-    )
-    optimiser = torch.optim.AdamW(_decayed(network, recipe.weight_decay), lr=recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, recipe.relative_rate)
-    first = _resume(keep, network, average, optimiser, schedule)
-    make_batch = GlanceBatches(pictures, recipe).make
-    started, running = time.monotonic(), 0.0
-    batches = (make_batch(step) for step in range(first, recipe.steps))
-    for step, batch in enumerate(prefetch(batches), first):
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            outputs = network(_unit(batch["image"]), batch["position"])
-        saliency = losses.map_loss(outputs.saliency, batch["density"], batch["fixations"])
-        centres = losses.face_centre_loss(outputs.face_centres, batch["centres"], batch["valid"])
-        boxes = losses.face_box_loss(outputs.face_boxes, batch["boxes"], batch["mask"])
-        face_weight, box_weight = recipe.weights_of_faces(step)
-        loss = saliency + face_weight * centres + box_weight * boxes
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-        average.update_parameters(network)
-        running += (loss.item() - running) * 0.02
-        if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            rate = (step + 1 - first) / (time.monotonic() - started)
-            log.info(
-                "step %d of %d: loss %.3f (saliency %.3f, centres %.3f, boxes %.3f), %.2f steps/s, %s",
-                step + 1, recipe.steps, running, saliency.item(), centres.item(), boxes.item(), rate,
-                _summary(_averaged(average), held_back),
-            )  # fmt: skip
-            if keep is not None:
-                _save(keep, step + 1, network, average, optimiser, schedule)
-    return _averaged(average)
-
-
-def _averaged(average: AveragedModel) -> Glance:
-    network = average.module.eval()
-    assert isinstance(network, Glance)
-    return network
+    data = StepData(GlanceBatches(pictures, recipe).make, recipe.steps, every, held_back)
+    module = GlanceModule(recipe, half=half)
+    fit_steps(module, data, average=recipe.average_decay, clip=5.0, folder=folder, report=report)
+    return module.network.eval()
 
 
 def predict_whole(network: Glance, image: NDArray[np.uint8], height: int, width: int) -> Tensor:
     """Probability of fixation per cell for one whole picture, (1, 1, h, w)."""
     view = whole_view(image.shape[0], image.shape[1], height, width)
     pixels = torch.from_numpy(view.warp(image).transpose(2, 0, 1)[None].copy())
+    device = next(network.parameters()).device
     with torch.inference_mode():
-        logits = network(_unit(pixels)).saliency
+        logits = network(_unit(pixels.to(device))).saliency.cpu()
     return torch.softmax(logits.flatten(1), 1).view_as(logits)
 
 
-def _summary(network: Glance, pictures: Sequence[Picture]) -> str:
-    """CC and NSS on held-back pictures, per set."""
-    scores: dict[str, list[tuple[float, float]]] = {}
-    for picture in pictures:
-        height, width = picture.image.shape[:2]
-        view = whole_view(height, width, 240, 320)
-        truth = example(picture, view)
-        prediction = predict_whole(network, picture.image, 240, 320)
-        density, fixations = (torch.from_numpy(truth[k]).flatten(1) for k in ("density", "fixations"))
-        standard = losses.standardise(prediction.flatten(1))
-        cc = (standard * losses.standardise(density)).mean()
-        nss = (standard * fixations).sum() / fixations.sum()
-        scores.setdefault(picture.set_name, []).append((float(cc), float(nss)))
-    means = {name: np.nanmean(values, 0) for name, values in scores.items()}
-    return (
-        ", ".join(f"{name}: CC {m[0]:.3f} NSS {m[1]:.2f}" for name, m in means.items()) or "nothing held back"
-    )
+def _scores(network: Glance, picture: Picture) -> tuple[float, float]:
+    """CC and NSS on one whole picture."""
+    height, width = picture.image.shape[:2]
+    truth = example(picture, whole_view(height, width, 240, 320))
+    prediction = predict_whole(network, picture.image, 240, 320)
+    density, fixations = (torch.from_numpy(truth[k]).flatten(1) for k in ("density", "fixations"))
+    standard = losses.standardise(prediction.flatten(1))
+    cc = (standard * losses.standardise(density)).mean()
+    nss = (standard * fixations).sum() / fixations.sum()
+    return float(cc), float(nss)
 
 
 def _unit(images: Tensor) -> Tensor:
@@ -273,18 +285,3 @@ def _decayed(network: torch.nn.Module, weight_decay: float) -> list[dict[str, ob
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _save(keep: Path, step: int, *parts: object) -> None:
-    temporary = keep.with_name(keep.name + ".tmp")
-    torch.save({"step": step, "parts": [part.state_dict() for part in parts]}, temporary)  # type: ignore[attr-defined]
-    temporary.replace(keep)
-
-
-def _resume(keep: Path | None, *parts: object) -> int:
-    if keep is None or not keep.exists():
-        return 0
-    saved = torch.load(keep, weights_only=True)
-    for part, state in zip(parts, saved["parts"], strict=True):
-        part.load_state_dict(state)  # type: ignore[attr-defined]
-    return int(saved["step"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from gasp.errors import UsageError
 from gasp.faces.glance import GlanceReader
 from gasp.networks.glance import Glance
+from gasp.training.fitting import Report
 from gasp.training.fusion import (
     CORRECTS,
     MODALITIES,
@@ -29,6 +31,9 @@ from gasp.weights import load_packaged, load_weights, save_weights
 
 log = logging.getLogger(__name__)
 
+_EVERY = 250
+"""Steps between looks at what is held back, and saves of the state."""
+
 LICENCE = {
     "licence": "MIT",
     "commercial_use": "allowed",
@@ -36,11 +41,13 @@ LICENCE = {
 }
 
 
-def default_saliency(data: Path, out: Path, *, steps: int | None = None, half: bool = True) -> Path:
+def default_saliency(
+    data: Path, out: Path, *, steps: int | None = None, half: bool = True, report: Report | None = None
+) -> Path:
     """Recipe ``default-saliency``: the network for saliency and faces, from the sets under ``data``.
 
     ``steps`` shortens the recipe, for a try. Training goes on where it was interrupted (its state is
-    kept beside ``out``). Returns ``out``, a safetensors file.
+    kept beside ``out``). ``half``: compute in bfloat16. Returns ``out``, a safetensors file.
     """
     recipe = GlanceRecipe()
     if steps is not None:
@@ -48,18 +55,24 @@ def default_saliency(data: Path, out: Path, *, steps: int | None = None, half: b
         recipe = replace(recipe, steps=steps, decay_from=late, warmup=min(recipe.warmup, max(1, steps // 10)))
     training, held = load_pictures(data)
     log.info("%d pictures to learn from, %d held back", len(training), len(held))
-    state = out.with_name(out.name + ".state")
+    state = _state_folder(out)
     network = train_glance(
-        training, recipe, held_back=held, keep=state, every=min(250, recipe.steps), half=half
+        training, recipe, held_back=held, folder=state, every=_EVERY, half=half, report=report
     )
     metadata = {**LICENCE, **_made_by("default-saliency", recipe)}
     save_weights(network, out, network="glance", options={}, metadata=metadata)
-    state.unlink(missing_ok=True)
+    shutil.rmtree(state, ignore_errors=True)
     return out
 
 
 def default_fusion(
-    data: Path, out: Path, *, saliency: Path | None = None, steps: int | None = None, half: bool = True
+    data: Path,
+    out: Path,
+    *,
+    saliency: Path | None = None,
+    steps: int | None = None,
+    half: bool = True,
+    report: Report | None = None,
 ) -> Path:
     """Recipe ``default-fusion``: the compact GASP network, on clips made from the sets under ``data``.
 
@@ -74,7 +87,10 @@ def default_fusion(
     scenes = make_scenes(training, reader, recipe)
     away = make_scenes(held, reader, FusionRecipe(views=1))
     log.info("%d scenes to learn from, %d held back", len(scenes), len(away))
-    fusion = train_fusion(scenes, recipe, held_back=away, half=half)
+    state = _state_folder(out)
+    fusion = train_fusion(
+        scenes, recipe, held_back=away, folder=state, every=_EVERY, half=half, report=report
+    )
     metadata = {
         **LICENCE,
         "modalities": json.dumps(MODALITIES),
@@ -83,7 +99,14 @@ def default_fusion(
         "corrects": CORRECTS,
         **_made_by("default-fusion", recipe),
     }
-    return save_weights(fusion, out, network=NETWORK, options=OPTIONS, metadata=metadata)
+    save_weights(fusion, out, network=NETWORK, options=OPTIONS, metadata=metadata)
+    shutil.rmtree(state, ignore_errors=True)
+    return out
+
+
+def _state_folder(out: Path) -> Path:
+    """Where a training that is interrupted keeps its state."""
+    return out.with_name(out.name + ".state")
 
 
 def _made_by(name: str, recipe: GlanceRecipe | FusionRecipe) -> dict[str, str]:
