@@ -99,19 +99,16 @@ def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp
     small = [(64, 96)] * 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(glance, "SIZES", small)
-        through = glance.train_glance(training, recipe, half=False)
+        through = glance.train_glance(training, recipe, every=2, half=False)
         state = tmp_path / "state"
-        save = glance._save
 
-        def save_and_stop(*arguments: object) -> None:
-            save(*arguments)  # type: ignore[arg-type]
-            raise KeyboardInterrupt
+        def stop(done: int, steps: int, values: object) -> None:
+            if done == 3:
+                raise KeyboardInterrupt
 
-        patch.setattr(glance, "_save", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            glance.train_glance(training, recipe, keep=state, every=2, half=False)
-        patch.setattr(glance, "_save", save)
-        resumed = glance.train_glance(training, recipe, keep=state, every=2, half=False)
+            glance.train_glance(training, recipe, folder=state, every=2, half=False, report=stop)
+        resumed = glance.train_glance(training, recipe, folder=state, every=2, half=False)
     assert torch.tensor(1e-40) * 1 > 0, "denormal numbers are left as they were"
     for name, tensor in through.state_dict().items():
         assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-6), name

@@ -56,8 +56,9 @@ def fit(
     """Fit ``module`` to ``data``, going on from the state in ``folder`` where there is one and ``resume`` is True.
 
     ``clip``: greatest norm of gradients, 0 for none. ``save_every``: seconds between saves of the state.
-    ``new_loaders``: ask ``data`` for them in every epoch, since their lengths differ. Returns the trainer; the module holds the final weights (their moving average where ``config.average`` is set). Raises
-    :class:`KeyboardInterrupt` when interrupted, with the state kept.
+    ``new_loaders``: ask ``data`` for them in every epoch, since their lengths differ. Returns the trainer; the module
+    holds the final weights (their moving average where ``config.average`` is set). Raises :class:`KeyboardInterrupt`
+    when interrupted, with the state kept.
     """
     state = folder / STATE
     _set_threads(config)
@@ -154,13 +155,33 @@ class SavedState(Checkpoint):
         self.path = folder / STATE
         self.seconds = seconds
         self._saved = -float("inf")
+        self._saving = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves when it is time."""
         due = time.monotonic() - self._saved >= self.seconds
         if trainer.strategy.broadcast(due):
-            trainer.save_checkpoint(self.path)
+            self._saving = True
+            try:
+                trainer.save_checkpoint(self.path)
+            finally:
+                self._saving = False
             self._saved = time.monotonic()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Says that the epoch is over, which Lightning writes down only later: it would finish it again, and without
+        validation count it twice.
+        """
+        if not self._saving:
+            return
+        loop = checkpoint["loops"]["fit_loop"]
+        for progress in loop["epoch_progress"].values():
+            progress["completed"] = progress["processed"]
+        batches = loop["epoch_loop.batch_progress"]
+        batches["current"] = dict.fromkeys(batches["current"], 0)
+        batches["is_last_batch"] = False
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -319,7 +319,7 @@ class FusionModule(pl.LightningModule):
 
     def __init__(self, recipe: FusionRecipe, *, half: bool = True) -> None:
         super().__init__()
-        self.recipe, self.half = recipe, half
+        self.recipe, self.in_half = recipe, half
         network = create_model(NETWORK, **OPTIONS).train()
         assert isinstance(network, GASP)
         self.network = network
@@ -328,7 +328,7 @@ class FusionModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of the corrected map, and a little of directed attention's."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_half):
             output = self.network(PREPROCESSING.normalise(batch["inputs"]))
         logits = output.logits.float() + _corrected(batch["inputs"])
         loss = losses.map_loss(logits, batch["density"], batch["fixations"], weights=batch["weight"])

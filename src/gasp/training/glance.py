@@ -185,13 +185,13 @@ class GlanceModule(pl.LightningModule):
 
     def __init__(self, recipe: GlanceRecipe, *, half: bool = True) -> None:
         super().__init__()
-        self.recipe, self.half = recipe, half
+        self.recipe, self.in_half = recipe, half
         self.network: Glance = Glance().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._scores: dict[str, list[tuple[float, float]]] = {}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The weighted sum of the three losses."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_half):
             outputs = self.network(_unit(batch["image"]), batch["position"])
         saliency = losses.map_loss(outputs.saliency, batch["density"], batch["fixations"])
         centres = losses.face_centre_loss(outputs.face_centres, batch["centres"], batch["valid"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lightning.pytorch as pl
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from gasp.config.experiments import TrainerConfig
 from gasp.training.fitting import Report, fit
@@ -38,7 +38,7 @@ class StepData(pl.LightningDataModule):
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """What was held back."""
         return (
-            [DataLoader(list(self.held_back), batch_size=None, collate_fn=_as_it_is)]
+            [DataLoader(_Examples(self.held_back), batch_size=None, collate_fn=_as_it_is)]
             if self.held_back
             else []
         )
@@ -61,6 +61,17 @@ class _Steps:
         return prefetch(
             self.data.make(step) for step in range(first, min(first + len(self), self.data.steps))
         )
+
+
+class _Examples(Dataset[Any]):
+    def __init__(self, examples: Sequence[Any]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.examples[index]
 
 
 def _as_it_is(example: Any) -> Any:
