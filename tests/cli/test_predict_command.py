@@ -14,6 +14,9 @@ import pytest
 
 from gasp.cli.main import main
 from gasp.config.settings import DEFAULT_CUES
+from gasp.results.folders import choose_folders
+from gasp.results.manifest import checksum
+from gasp.results.work import WorkFolder
 from helpers.command import gasp, make_clip
 
 FRAME_COLUMNS = ["frame", "time", "focus_x", "focus_y", "focus_value", "entropy"]
@@ -139,6 +142,38 @@ def test_pictures_folders_and_inputs_of_one_name(tmp_path: Path, capsys: pytest.
     assert [entry["frames"] for entry in done] == [1, 3, 3]
     assert [Path(entry["folder"]).name for entry in done] == ["talk", "shot.01", "talk-2"]
     assert sorted(folder.name for folder in out.iterdir()) == ["shot.01", "talk", "talk-2"]
+
+
+def test_results_of_another_input_of_that_name_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (make_clip(tmp_path / name / "talk.mp4", 3 + len(name)) for name in ("a", "bb"))
+    out = tmp_path / "out"
+
+    def predicted(*inputs: Path, more: tuple[str, ...] = ()) -> list[tuple[str, int, bool]]:
+        assert main(["predict", *map(str, inputs), "-o", str(out), *QUICK, "--json", *more]) == 0
+        done = json.loads(capsys.readouterr().out)
+        return [(Path(entry["folder"]).name, entry["frames"], entry["unchanged"]) for entry in done]
+
+    assert predicted(first) == [("talk", 4, False)]
+    assert predicted(second) == [("talk-2", 5, False)]
+    assert predicted(second, first, second) == [("talk-2", 5, True), ("talk", 4, True), ("talk-2", 5, True)]
+    moved = first.rename(tmp_path / "talk.mp4")
+    assert predicted(moved) == [("talk", 4, True)]
+    make_clip(second, 6)  # the same input, changed: its old results are of no more use
+    assert predicted(second) == [("talk-2", 6, False)]
+    assert predicted(second, more=("--overwrite",)) == [("talk-2", 6, False)]
+
+
+def test_an_unfinished_run_of_another_input_stays(tmp_path: Path) -> None:
+    paths = [tmp_path / name / "talk.mp4" for name in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(str(path))
+    work = WorkFolder(tmp_path / "out" / "talk")
+    work.begin("kind of run", {"path": str(paths[0]), "sha256": checksum(paths[0])})
+    assert choose_folders(paths, tmp_path / "out") == ["talk", "talk-2"]
+    assert choose_folders(paths[::-1], tmp_path / "out") == ["talk-2", "talk"]
 
 
 @pytest.mark.slow

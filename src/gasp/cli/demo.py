@@ -28,9 +28,11 @@ def run(options: argparse.Namespace) -> int:
     from gasp.cli.predict import predict_inputs
     from gasp.config.settings import PredictSettings
     from gasp.demo import clip_path
+    from gasp.results.folders import choose_folders
     from gasp.results.outputs import Outputs
 
     clip, out = clip_path(), Path(options.output)
+    [name] = choose_folders([clip], out)
     status = predict_inputs(
         [str(clip)],
         out,
@@ -39,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         quiet=options.quiet,
     )
-    folder = out / clip.stem
+    folder = out / name
     if status == 0 and not options.quiet:
         print(f"\nIn {folder.resolve()}:")
         for name, what in MADE.items():

@@ -121,12 +121,14 @@ def predict_inputs(
     """Predicts one input after another; one that fails is named, the others are still done."""
     from gasp.errors import GaspError, InputError, OutputError
     from gasp.pipeline.pipeline import Networks
+    from gasp.results.folders import choose_folders
 
     networks = Networks.load(settings)
     check_output(out)
+    names = choose_folders(inputs, out)
     done: list[dict[str, Any]] = []
     with stop_politely():
-        for path, name in zip(inputs, _folder_names(inputs), strict=True):
+        for path, name in zip(inputs, names, strict=True):
             try:
                 summary = _predict_one(path, out, name, settings, outputs, networks, overwrite, quiet)
             except (InputError, OutputError) as error:
@@ -170,22 +172,8 @@ def _say(summary: RunSummary) -> None:
         return
     troubles = [f"{count} x {event}" for event, count in summary.events.items()]
     if summary.skipped:
-        troubles.append(f"{summary.skipped} damaged pictures or packets skipped")
+        troubles.append(f"damaged or missing pictures: {summary.skipped}")
     print(f"{summary.source}: {frames} in {summary.folder}" + "".join(f"; {trouble}" for trouble in troubles))
-
-
-def _folder_names(inputs: Sequence[str]) -> list[str]:
-    """One folder per input, named after it; a number tells inputs of one name apart."""
-    names: list[str] = []
-    for path in inputs:
-        whole = Path(os.path.abspath(path))
-        # What follows a dot in a folder's name is no suffix.
-        stem = (whole.name if whole.is_dir() else whole.stem) or "input"
-        name, number = stem, 2
-        while name in names:
-            name, number = f"{stem}-{number}", number + 1
-        names.append(name)
-    return names
 
 
 def _read_size(text: str | None) -> tuple[int, int] | None:

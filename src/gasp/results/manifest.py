@@ -31,7 +31,7 @@ def describe_input(source: VideoSource) -> dict[str, Any]:
     path = source.path
     return {
         "name": source.name,
-        "path": None if path is None else str(path),
+        "path": None if path is None else str(path.absolute()),
         "sha256": None if path is None else checksum(path),
         "width": source.width,
         "height": source.height,

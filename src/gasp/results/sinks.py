@@ -122,7 +122,7 @@ class ResultWriter:
             self._work.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             try:
-                if self._work.begin(self._fingerprint, anew=self._anew):
+                if self._work.begin(self._fingerprint, self._input, anew=self._anew):
                     self._resume()
             except BaseException:
                 self._lock.release()

@@ -1,6 +1,6 @@
 """The hidden folder in which a run gathers its results, piece by piece, until they are complete.
 
-``OUT/<stem>/.partial/`` holds ``plan.json`` (what the run is: its fingerprint) and ``segments/``. A segment
+``OUT/<stem>/.partial/`` holds ``plan.json`` (what the run is: its fingerprint and input) and ``segments/``. A segment
 is a folder with all results of some successive frames: ``overlay.mp4``, ``grid.mp4``, ``maps/``,
 ``records.jsonl``, ``key_<frame>.jpg`` and ``segment.json``. It is written as ``writing/`` and renamed when it
 is whole, so that what is under ``segments/`` can be relied on, whatever happened to the run. The whole is
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -90,6 +90,15 @@ class Segment:
         )
 
 
+def read_plan(run_folder: Path) -> dict[str, Any]:
+    """What the unfinished run in ``OUT/<stem>/`` is: its ``fingerprint`` and ``input``; empty without one."""
+    try:
+        plan = json.loads((run_folder / NAME / "plan.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
 class WorkFolder:
     """``OUT/<stem>/.partial/``: finished segments, and the place of the one that is being written."""
 
@@ -97,15 +106,22 @@ class WorkFolder:
         self.path = run_folder / NAME
         self.segments: list[Segment] = []
 
-    def begin(self, fingerprint: str | None, *, anew: bool = False) -> bool:
-        """Take up the run with this fingerprint; False if a new one begins: nothing is there, or ``anew``."""
-        known = fingerprint is not None and self._planned() == fingerprint
+    def begin(
+        self, fingerprint: str | None, source: Mapping[str, Any] | None = None, *, anew: bool = False
+    ) -> bool:
+        """Take up the run with this fingerprint; False if a new one begins: nothing is there, or ``anew``.
+
+        ``source``: what the manifest says of the input, kept beside the fingerprint.
+        """
+        planned = read_plan(self.path.parent).get("fingerprint")
+        known = fingerprint is not None and planned == fingerprint
         self.segments = self._load() if known and not anew else []
         if not self.segments:
             self._clear()
         shutil.rmtree(self.path / "writing", ignore_errors=True)
         (self.path / "segments").mkdir(parents=True, exist_ok=True)
-        (self.path / "plan.json").write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
+        plan = {"fingerprint": fingerprint, "input": None if source is None else dict(source)}
+        (self.path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
         return bool(self.segments)
 
     def add(self, segment: Segment) -> None:
@@ -119,13 +135,6 @@ class WorkFolder:
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):
             self.path.parent.rmdir()  # unless there are results in it
-
-    def _planned(self) -> str | None:
-        try:
-            fingerprint = json.loads((self.path / "plan.json").read_text(encoding="utf-8"))["fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return fingerprint if isinstance(fingerprint, str) else None
 
     def _load(self) -> list[Segment]:
         """The finished segments in order; from the first that cannot be read on, they are removed."""

@@ -54,7 +54,7 @@ class ImageFiles(VideoSource):
         return None
 
     def _frames(self, start_index: int, every: int) -> Iterator[Frame]:
-        self.skipped = scaled = 0
+        self.skipped = read = scaled = 0
         for index in range(start_index, len(self._files), every):
             try:
                 picture = read_image(self._files[index])
@@ -65,13 +65,14 @@ class ImageFiles(VideoSource):
             if self._size and picture.shape[1::-1] != self._size:
                 picture = resize(picture, *self._size)
                 scaled += 1
+            read += 1
             yield Frame(index, index / self.fps, picture)
-        if self.skipped:
-            _log.warning("%s: %d image files cannot be decoded and were left out.", self.path, self.skipped)
+        if self.skipped and read:
+            _log.warning("%s: damaged image files left out: %d.", self.path, self.skipped)
         if scaled:
             _log.warning(
-                "%s: %d images of other sizes were scaled to %d x %d.",
-                *(self.path, scaled, self.width, self.height),
+                "%s: images of other sizes scaled to %d x %d: %d.",
+                *(self.path, self.width, self.height, scaled),
             )
 
 

@@ -99,9 +99,7 @@ class MemorySource(VideoSource):
                 scaled += 1
             yield frame
         if scaled:
-            _log.warning(
-                "%d pictures of other sizes were scaled to %d x %d.", scaled, self.width, self.height
-            )
+            _log.warning("Pictures of other sizes scaled to %d x %d: %d.", self.width, self.height, scaled)
 
     def _frame(self, index: int, item: Any) -> Frame:
         if isinstance(item, Frame):

@@ -21,8 +21,8 @@ class VideoSource(ABC):
     pixels, upright. ``fps``: average rate. ``frame_count``: how many pictures to expect, None when unknown
     (the header's word or an estimate, not a promise). ``duration``: seconds, None when unknown.
     ``start_time``: the first picture's time in seconds on the clock of :attr:`Frame.time`.
-    ``has_sound``: whether there is sound to read. ``skipped``: damaged packets or pictures left out in the
-    latest pass.
+    ``has_sound``: whether there is sound to read. ``skipped``: damaged packets, and pictures that are damaged or
+    missing, in the latest pass.
     """
 
     name: str

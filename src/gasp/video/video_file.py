@@ -25,6 +25,7 @@ from gasp.video.frames import Frame
 from gasp.video.pictures import over_black
 from gasp.video.sound import SoundStream
 from gasp.video.source import VideoSource
+from gasp.video.truncation import is_cut_short
 
 _log = logging.getLogger(__name__)
 
@@ -120,14 +121,19 @@ class VideoFile(VideoSource):
             self.skipped = run.damaged
             yield picture
         self.skipped = run.damaged
-        if run.reached < self._header_count and _is_cut_short(self.path):
-            self.skipped = max(self.skipped, self._header_count - run.reached)
-        if self.skipped:
-            _log.warning("%s: %d damaged or missing pictures were left out.", self.path, self.skipped)
+        expected = self.frame_count or 0
+        if run.reached < expected and run.is_cut_short(self.path):
+            self.skipped = max(self.skipped, expected - run.reached)
+            _log.warning(
+                "%s is cut short: it ends after %.1f s of %.1f.",
+                *(self.path, run.reached / self.fps, expected / self.fps),
+            )
+        elif self.skipped:
+            _log.warning("%s: damaged pictures or packets: %d.", self.path, self.skipped)
         if run.rescaled:
             _log.warning(
-                "%s: %d pictures of other sizes were scaled to %d x %d.",
-                *(self.path, run.rescaled, self.width, self.height),
+                "%s: pictures of other sizes scaled to %d x %d: %d.",
+                *(self.path, self.width, self.height, run.rescaled),
             )
 
 
@@ -202,10 +208,16 @@ class _Pass:
             if index >= start_index and (index - start_index) % every == 0:
                 yield Frame(index, time, self._upright_rgb(frame))
 
+    def is_cut_short(self, path: Path) -> bool:
+        """Whether the end of the file, which is at ``path``, is missing."""
+        return is_cut_short(path, self._stream)
+
     def _frames(self) -> Iterator[VideoFrame]:
         while self._waiting:
             yield self._waiting.pop()
         for packet in read_packets(self._container, self._stream, self._count_damage):
+            if packet.is_corrupt:  # a part of it is missing; what can be made of it is shown
+                self._count_damage()
             yield from self._decode(packet)
         yield from self._decode(None)
 
@@ -302,10 +314,3 @@ def _find_place(path: Path, index: int) -> _Place | None:
         return None
     pts = sorted(stamps)[index]
     return _Place(pts, max(key for key in keys if key <= pts))
-
-
-def _is_cut_short(path: Path) -> bool:
-    """Whether the file's index speaks of pictures that lie after its end."""
-    size = path.stat().st_size
-    with open_container(path) as container:
-        return any(entry.pos + entry.size > size for entry in _video_of(container, path).index_entries)
