@@ -10,6 +10,8 @@ marked extent and overlaps it with IoU of at least 0.25), and identity switches.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,11 @@ from gasp.datasets.image_set import ImageSet
 from gasp.datasets.split import held_back
 from gasp.faces.face import Box
 from gasp.faces.geometry import iou, iou_matrix
-from gasp.faces.glance import HEAD_TO_FACE, GlanceReader
+from gasp.faces.glance import HEAD_TO_FACE, GlanceReader, Glimpse
 from gasp.faces.tracker import FaceTracker
-from gasp.video import open_source
+from gasp.video import VideoSource, open_source
 from gasp.video.cuts import CutDetector
+from gasp.video.frames import Frame
 
 
 def counts(found: Box, marked: Box) -> bool:
@@ -37,36 +40,36 @@ def follow(data: FindWhoSet, name: str, reader: GlanceReader) -> dict[str, float
     people: list[tuple[Box, int | None]] = []
     identities = set()
     with open_source(data.videos[name].path) as source:
-        batch = []
-        for frame in source:
-            batch.append(frame)
-            if len(batch) < 8:
-                continue
-            for f, glimpse in zip(batch, reader.read([b.image for b in batch]), strict=True):
-                cut = cuts.step(glimpse.small)
-                faces = tracker.step(f.image, glimpse.faces, f.time, cut=cut)
-                identities |= {face.track_id for face in faces}
-                marked = [face.box for face in data.faces(name, f.index)]
-                good = np.array([[counts(face.box, box) for face in faces] for box in marked], bool)
-                good = good.reshape(len(marked), len(faces))
-                rows, columns = linear_sum_assignment(~good)
-                match = {r: c for r, c in zip(rows, columns, strict=True) if good[r, c]}
-                marked_total, hits, frames = marked_total + len(marked), hits + len(match), frames + 1
-                if marked:
-                    false += len(faces) - len(match)
-                now = []
-                for row, box in enumerate(marked):
-                    before = next((p for p in people if not cut and iou(p[0], box) > 0.3), None)
-                    identity = faces[match[row]].track_id if row in match else None
-                    if before and identity and before[1] and identity != before[1]:
-                        switches += 1
-                    now.append((box, identity or (before[1] if before else None)))
-                people = now
-            batch = []
+        for frame, glimpse in _looked_at(source, reader):
+            cut = cuts.step(glimpse.small)
+            faces = tracker.step(frame.image, glimpse.faces, frame.time, cut=cut)
+            identities |= {face.track_id for face in faces}
+            marked = [face.box for face in data.faces(name, frame.index)]
+            good = np.array([[counts(face.box, box) for face in faces] for box in marked], bool)
+            good = good.reshape(len(marked), len(faces))
+            rows, columns = linear_sum_assignment(~good)
+            match = {r: c for r, c in zip(rows, columns, strict=True) if good[r, c]}
+            marked_total, hits, frames = marked_total + len(marked), hits + len(match), frames + 1
+            if marked:
+                false += len(faces) - len(match)
+            now = []
+            for row, box in enumerate(marked):
+                before = next((p for p in people if not cut and iou(p[0], box) > 0.3), None)
+                identity = faces[match[row]].track_id if row in match else None
+                if before and identity and before[1] and identity != before[1]:
+                    switches += 1
+                now.append((box, identity or (before[1] if before else None)))
+            people = now
     return {
         "recall": hits / max(1, marked_total), "false per frame": false / max(1, frames),
         "switches": switches, "identities": len(identities),
     }  # fmt: skip
+
+
+def _looked_at(source: VideoSource, reader: GlanceReader) -> Iterator[tuple[Frame, Glimpse]]:
+    frames = iter(source)
+    while batch := list(islice(frames, 8)):
+        yield from zip(batch, reader.read([frame.image for frame in batch]), strict=True)
 
 
 def average_precision(folder: Path, reader: GlanceReader, overlap: float) -> float:

@@ -153,9 +153,26 @@ def test_weak_detections_keep_a_face_but_do_not_begin_one() -> None:
     tracker = FaceTracker()
     assert still(tracker, [face(100, score=0.45)], 5) == []
     (strong,) = still(tracker, [face(100)], 1, start=5)
-    (weak,) = still(tracker, [face(100, score=0.4)], 30, start=6)
+    (weak,) = still(tracker, [face(100, score=0.43)], 30, start=6)
     assert weak.track_id == strong.track_id
     assert weak.observed
+
+
+def test_what_was_certain_for_a_moment_only_is_soon_no_longer_reported() -> None:
+    tracker = FaceTracker()
+    (hand,) = still(tracker, [face(100, score=0.6)], 3)
+    assert len(still(tracker, [face(100, score=0.37)], 3, start=3)) == 1
+    assert still(tracker, [face(100, score=0.37)], 30, start=6) == []
+    # ... but followed, in case that it was a face after all.
+    (again,) = still(tracker, [face(100, score=0.7)], 15, start=36)
+    assert again.track_id == hand.track_id
+
+
+def test_a_flicker_is_bridged_no_longer_than_it_was_seen() -> None:
+    tracker = FaceTracker()
+    assert len(still(tracker, [face(100)], 3)) == 1
+    assert len(still(tracker, [], 2, start=3)) == 1
+    assert still(tracker, [], 1, start=5) == []
 
 
 def test_a_weak_find_in_place_goes_before_a_better_one_beside_it() -> None:
@@ -234,9 +251,11 @@ def test_equal_and_falling_times_do_no_harm() -> None:
 def test_trembling_between_nearly_simultaneous_pictures_is_no_motion() -> None:
     tracker = FaceTracker()
     image = scene((100, 80, RED))
+    for i in range(10):
+        tracker.step(image, [face(100)], i * STEP)
     for i in range(9):
-        tracker.step(image, [face(100 + 2 * (i % 2))], i * 1e-5)
-    (bridged,) = tracker.step(image, [], 0.2)
+        tracker.step(image, [face(100 + 2 * (i % 2))], 10 * STEP + i * 1e-5)
+    (bridged,) = tracker.step(image, [], 10 * STEP + 0.2)
     assert bridged.box.centre[0] == pytest.approx(101, abs=15)
 
 

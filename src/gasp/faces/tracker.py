@@ -30,6 +30,9 @@ TRUSTED_MOTION = 0.3
 MOTION_MEMORY = 0.065
 """Seconds over which velocities are averaged: about two frames of a film."""
 
+CERTAINTY_MEMORY = 0.4
+"""Seconds over which scores are averaged: what is certain for a moment only, such as a hand, is no face."""
+
 REACH, SPEED = 0.8, 2.0
 """How far from its predicted place a face may be (in sizes of the face), and how much further per second lost."""
 
@@ -41,7 +44,10 @@ class TrackerOptions:
     birth_score: float = 0.5
     keep_score: float = 0.35
     bridge: float = 0.4
-    """A face that is not found is still reported, at its predicted place, for this long."""
+    """A face that is not found is still reported, at its predicted place, for this long, and no longer than it was
+    seen before."""
+    certain: float = 0.42
+    """A face whose mean score of late falls below this is followed, but not reported."""
     patience: float = 1.0
     """A lost track is searched for near its place for this long, and by its looks afterwards."""
     memory: float = 60.0
@@ -54,29 +60,46 @@ class TrackerOptions:
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """A person. ``time`` is when the face was last found; ``identity`` is 0 until the track is confirmed."""
+    """A person. ``time`` is when the face was last found, ``since`` the beginning of the stretch in which it was seen;
+    ``certainty`` is the mean of its scores of late; ``identity`` is 0 until the track is confirmed.
+    """
 
     box: Box
     score: float
     time: float
     looks: Looks
+    since: float
+    certainty: float
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     hits: int = 1
     identity: int = 0
     observed: bool = True
+
+    @classmethod
+    def of(cls, detection: Detection, time: float, looks: Looks) -> _Track:
+        """The track that begins with a detection."""
+        return cls(detection.box, detection.score, time, looks, since=time, certainty=detection.score)
 
     def predicted(self, time: float) -> Box:
         """Where the face should be at ``time``; motion is trusted for a short while only."""
         dx, dy = (float(v) * min(time - self.time, TRUSTED_MOTION) for v in self.velocity)
         return Box(self.box.x1 + dx, self.box.y1 + dy, self.box.x2 + dx, self.box.y2 + dy)
 
-    def found(self, detection: Detection, time: float, looks: Looks) -> None:
-        """Takes over a detection; the box is smoothed a little, because detectors tremble."""
+    def found(self, detection: Detection, time: float, looks: Looks, bridge: float) -> None:
+        """Takes over a detection; the box is smoothed a little, because detectors tremble.
+
+        Another stretch of being seen begins where the face was lost for longer than ``bridge``.
+        """
+        elapsed = time - self.time
+        self.since = time if elapsed > bridge else self.since
+        # A face that is found again after a while begins anew.
+        weight = -np.expm1(-elapsed / CERTAINTY_MEMORY)
+        self.certainty += float(weight) * (detection.score - self.certainty)
         expected = self.predicted(time)
         if iou(detection.box, expected) > 0.3:
             smooth = Box(*(0.7 * new + 0.3 * old for new, old in zip(detection.box, expected, strict=True)))
             moved = np.subtract(smooth.centre, self.box.centre)
-            self.velocity = _new_velocity(self.velocity, moved, time - self.time)
+            self.velocity = _new_velocity(self.velocity, moved, elapsed)
             self.box = smooth
         else:
             self.box, self.velocity = detection.box, np.zeros(2)
@@ -121,7 +144,7 @@ class FaceTracker:
         # A track that is not found twice running was a flicker.
         self._tracks = [track for track in self._tracks if track.observed or track.identity]
         left = self._recognise(usable, looks, left, time)
-        self._tracks += [_Track(usable[i].box, usable[i].score, time, looks[i]) for i in left]
+        self._tracks += [_Track.of(usable[i], time, looks[i]) for i in left]
         self._confirm()
         return self._faces(time, height, width)
 
@@ -155,7 +178,7 @@ class FaceTracker:
         used = set()
         for row, column in _pairs(cost, possible):
             i = candidates[column]
-            tracks[row].found(detections[i], time, looks[i])
+            tracks[row].found(detections[i], time, looks[i], self.options.bridge)
             used.add(i)
         return [i for i in candidates if i not in used]
 
@@ -171,7 +194,7 @@ class FaceTracker:
         for row, column in _pairs(1 - likeness, likeness >= self.options.same_person):
             i, track = left[column], known[row]
             track.box, track.velocity = detections[i].box, np.zeros(2)
-            track.found(detections[i], time, looks[i])
+            track.found(detections[i], time, looks[i], self.options.bridge)
             self._gallery.remove(track)
             self._tracks.append(track)
             used.add(i)
@@ -200,11 +223,16 @@ class FaceTracker:
             box = track.predicted(time)
             # A lost face over which another one lies is hidden by it: nothing to report.
             hidden = not track.observed and any(iou(box, other) > 0.5 for other in seen)
-            if track.identity and not hidden and time - track.time <= self.options.bridge:
+            if track.identity and not hidden and self._is_there(track, time):
                 box = clip_box(box, height, width)
                 if box.width >= 2 and box.height >= 2:
                     faces.append(Face(track.identity, box, track.score, observed=track.observed))
         return sorted(faces, key=lambda face: -face.score)
+
+    def _is_there(self, track: _Track, time: float) -> bool:
+        """Whether a face is certain enough, and not lost for too long."""
+        bridged = min(self.options.bridge, track.time - track.since)
+        return track.certainty >= self.options.certain and time - track.time <= bridged
 
 
 def _new_velocity(
