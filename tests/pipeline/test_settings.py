@@ -19,6 +19,7 @@ from gasp.errors import UsageError
         ({"cues": ("faces", 3)}, ["cues.1", "3"]),
         ({"faces": "yunett"}, ["faces", "'yunett'", "did you mean 'yunet'"]),
         ({"faces": "haar"}, ["faces", "'haar'", "glance, yunet, s3fd, none"]),
+        ({"pipeline": "gsap"}, ["pipeline", "'gsap'", "did you mean 'gasp'"]),
         ({"every": 0}, ["every", "0", "greater than or equal to 1"]),
         ({"every": 1.5}, ["every", "1.5", "integer"]),
         ({"batch": 10**6}, ["batch", "less than or equal to 256"]),
@@ -38,6 +39,7 @@ def test_wrong_settings_name_the_field_and_a_way_out(values: dict[str, Any], wor
     message = str(caught.value)
     assert caught.value.exit_status == 2
     assert "\n" not in message
+    assert "Pydantic" not in message
     assert [word for word in words if word not in message] == []
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import predict_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from gasp.results.records import FrameRecord, PersonRecord, as_density, entropy_
 from gasp.results.summary import Summary
 from gasp.results.tables import PeopleTable
 from gasp.video.frames import Frame
+from helpers.predictions import predict_frame
 
 
 def frame(index: int = 0, level: int = 90) -> Frame:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import itertools
 import json
 import os
@@ -310,6 +311,37 @@ def test_frame_that_cannot_be_written_costs_its_segment(
             results.write(prediction)
     assert len(read_table(tmp_path / "talk" / "frames.partial.csv")) == 10
     assert run(tmp_path, source, predictions, outputs=Outputs()).start_index == 5
+
+
+def no_room(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_what_is_whole(
+    tmp_path: Path, source: VideoSource, predictions: Predictions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "talk"
+    with monkeypatch.context() as patched:
+        patched.setattr("gasp.results.assembly.join_videos", no_room)
+        with pytest.raises(OutputError, match="No space left"):
+            run(tmp_path, source, predictions)
+    assert len(read_table(folder / "frames.partial.csv")) == FRAMES
+    assert json.loads((folder / "run.json").read_text())["files"] == ["frames.csv", "people.csv"]
+    assert not (folder / "overlay.partial.mp4").exists()
+    # What is there need not be predicted again.
+    assert run(tmp_path, source, predictions).start_index == FRAMES - 5
+    assert (folder / "overlay.mp4").exists()
+    assert not list(folder.glob("*partial*"))
+
+
+def test_a_segment_that_cannot_be_finished_is_given_up(
+    tmp_path: Path, source: VideoSource, predictions: Predictions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinks, "_SEGMENT_FRAMES", FRAMES + 1)
+    monkeypatch.setattr("gasp.results.work.VideoWriter.close", no_room)
+    with pytest.raises(OutputError, match="No space left"):
+        run(tmp_path, source, predictions)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_interruption_waits_for_the_end_of_a_step() -> None:

@@ -13,7 +13,9 @@ from gasp.naming import nearest
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """One sentence part per wrong field of ``model``."""
-    return "; ".join(_say(problem, model) for problem in error.errors())
+    # A default that depends on a wrong field is no problem of its own.
+    problems = [problem for problem in error.errors() if problem["type"] != "default_factory_not_called"]
+    return "; ".join(_say(problem, model) for problem in problems)
 
 
 def _say(problem: Any, model: type[BaseModel]) -> str:

@@ -101,6 +101,7 @@ class ResultWriter:
         self._recorded: dict[int, FrameRecord] = {}
         self._identities: Identities | None = None
         self._next_index = 0
+        self._published = False
         self._lock = FileLock(str(self._work.path / "lock"), timeout=0)
 
     @property
@@ -161,6 +162,10 @@ class ResultWriter:
                 self._finish()
             else:
                 self._save_partial()
+        except BaseException:
+            if kind is None and not self._published:
+                self._save_partial()
+            raise
         finally:
             self._discard_writer()
             self._lock.release()
@@ -212,12 +217,16 @@ class ResultWriter:
         if writer is None or not writer.whole:
             return
         latest = self._work.segments[-1] if self._work.segments else None
-        segment = writer.close(latest)
-        segment.skipped, segment.failed = self._skipped(), self._failed()
-        segment.events, segment.seconds = dict(self._all_events()), self._seconds()
-        segment.save(segment.folder)
-        self._work.add(segment)
         self._writer = None
+        try:
+            segment = writer.close(latest)
+            segment.skipped, segment.failed = self._skipped(), self._failed()
+            segment.events, segment.seconds = dict(self._all_events()), self._seconds()
+            segment.save(segment.folder)
+            self._work.add(segment)
+        except BaseException:
+            writer.discard()
+            raise
 
     def _discard_writer(self) -> None:
         if self._writer is not None:
@@ -232,9 +241,10 @@ class ResultWriter:
                 raise InputError(
                     f"{self.source.path or self.source.name}: not one picture could be predicted."
                 )
-            assembled = self._assemble("complete")
+            assembled = self._assemble("complete", self.outputs)
             with uninterrupted():
                 publish(assembled, self.folder)
+                self._published = True
                 self._work.remove()
 
     def _save_partial(self) -> None:
@@ -250,15 +260,19 @@ class ResultWriter:
         if not self._work.segments:
             self._work.remove()
             return
-        assembled = self._assemble("partial")
+        try:
+            assembled = self._assemble("partial", self.outputs)
+        except (OSError, OutputError) as error:
+            _log.warning("Only tables of the unfinished results could be kept: %s", error)
+            assembled = self._assemble("partial", Outputs(overlay=False, report=False))
         with uninterrupted():
             publish_partial(assembled, self.folder)
 
-    def _assemble(self, status: str) -> Path:
+    def _assemble(self, status: str, outputs: Outputs) -> Path:
         folder = self._work.path / "assembled"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        assemble(self._work.segments, folder, self.source, self.outputs, self._manifest(status))
+        assemble(self._work.segments, folder, self.source, outputs, self._manifest(status))
         return folder
 
     def _manifest(self, status: str) -> dict[str, Any]:
