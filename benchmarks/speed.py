@@ -1,6 +1,6 @@
 """How fast the default pipeline is at 720p, and whether memory and time per frame stay flat.
 
-    python benchmarks/speed.py [--seconds 60] [--long 600] [--json FILE]
+    python benchmarks/speed.py [--seconds 60] [--long 600] [--rate 10] [--json FILE]
 
 The clip of the package is enlarged to 1280 x 720 and repeated. Every figure comes from a process of its own: wall
 time without start-up (from run.json), processor time per frame with start-up (which other programs disturb less),
@@ -28,11 +28,11 @@ from gasp.video import VideoWriter, open_source
 GASP = [sys.executable, "-m", "gasp"]
 
 
-def make_video(path: Path, seconds: float) -> None:
-    """The clip at 1280 x 720, repeated up to a length, with its sound once."""
+def make_video(path: Path, seconds: float, fps: float | None) -> None:
+    """The clip at 1280 x 720, repeated up to a length, with its sound once, at its own or another rate."""
     with open_source(clip_path()) as source:
         frames = [cv2.resize(frame.image, (1280, 720), interpolation=cv2.INTER_LINEAR) for frame in source]
-        fps = source.fps
+        fps = fps or source.fps
     with VideoWriter(path, 1280, 720, fps, sound_from=clip_path()) as writer:
         for k in range(round(seconds * fps)):
             writer.write(frames[k % len(frames)], k / fps)
@@ -72,18 +72,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--long", type=float, default=0, help="also a video of so many seconds, for flatness")
+    parser.add_argument("--rate", type=float, help="frames per second of the videos, instead of the clip's")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         short = Path(folder) / "short.mp4"
-        make_video(short, options.seconds)
+        make_video(short, options.seconds, options.rate)
         plain = ("--no-overlay", "--no-report")
         rows[f"overlay and report, {options.seconds:g} s"] = measure(short)
         rows[f"tables only, {options.seconds:g} s"] = measure(short, *plain)
         if options.long:
             long = Path(folder) / "long.mp4"
-            make_video(long, options.long)
+            make_video(long, options.long, options.rate)
             rows[f"overlay and report, {options.long:g} s"] = measure(long)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"

@@ -23,6 +23,7 @@ from gasp.visualize.shapes import (
 
 _DARK = (12, 12, 16)
 _WHITE = (255, 255, 255)
+_SOFT = (176, 178, 186)
 # The heat map is smooth: this many columns before the last, linear enlargement cannot be told from more.
 _HEAT_COLUMNS = 320
 
@@ -166,19 +167,20 @@ def _draw_focus(picture: Picture, focus: Focus, unit: float) -> None:
 
 
 def _draw_gates(picture: Picture, gates: dict[str, float], unit: float) -> None:
-    """One bar per modality on a dark panel."""
+    """One bar per modality on a dark panel, under a title."""
     height, width = picture.shape[:2]
     size = max(9, round(17 * unit))
     row, pad, margin = round(1.45 * size), round(0.6 * size), round(16 * unit)
     names = max(text_width(name, size) for name in gates)
     number, bar = text_width("0.00", size), round(5 * size)
-    wide, high = names + bar + number + 4 * pad, row * len(gates) + pad
+    wide, high = names + bar + number + 4 * pad, row * (len(gates) + 1) + pad
     if wide + 2 * margin > 0.6 * width or high + 2 * margin > 0.6 * height:
         return
     left, top = margin, height - margin - high
     darken(picture, left, top, left + wide, top + high, 0.35)
+    draw_text(picture, "open gates", left + pad, top + pad // 2 + round(0.5 * row), size, _SOFT)
     for place, (name, value) in enumerate(gates.items()):
-        middle = top + pad // 2 + round((place + 0.5) * row)
+        middle = top + pad // 2 + round((place + 1.5) * row)
         draw_text(picture, name, left + pad, middle, size, _WHITE)
         start, half = left + 2 * pad + names, max(1, round(0.28 * size))
         filled = round(bar * float(np.clip(value, 0, 1)))

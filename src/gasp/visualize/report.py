@@ -154,7 +154,8 @@ def _gates(summary: Summary, statements: Mapping[str, str]) -> str:
     elif len(summary.points) > 1:
         html += (
             "<p class='note'>How far the network opens its gate for each cue: 0 shuts it out, "
-            "1 lets all of it through.</p>"
+            "1 lets all of it through. How much the prediction depends on a cue is another question, which "
+            "leaving it out answers.</p>"
             + line_chart(_times(summary), series, low=0, high=1, unit=lambda value: f"{value:.2f}")
             + legend(series)
         )
@@ -220,10 +221,20 @@ def _run(manifest: Mapping[str, Any]) -> str:
     versions = {**manifest["versions"], **manifest["platform"]}
     return (
         f"<h2>This run</h2>{definitions(entries)}{table}"
-        f"<details open><summary>Settings</summary>{definitions(manifest['settings'])}</details>"
+        f"<details open><summary>Settings</summary>{definitions(_settings(manifest))}</details>"
         f"<details><summary>Versions</summary>{definitions(versions)}</details>"
         "<footer>A prediction by a network, not a measurement of anybody's eyes.</footer>"
     )
+
+
+def _settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, the pipeline by its name: all of it is in run.json."""
+    settings = dict(manifest["settings"])
+    pipeline = settings.get("pipeline")
+    if isinstance(pipeline, Mapping):
+        told = [str(pipeline[key]) for key in ("name", "title") if pipeline.get(key)]
+        settings["pipeline"] = ": ".join(told) or "of your own"
+    return settings
 
 
 def _times(summary: Summary) -> list[float]:
