@@ -50,9 +50,9 @@ class Dave(SaliencyCue[DaveFrame]):
     ``fps``: frames per second of what is pushed (default: from the first frame's step). ``input_size``: (height,
     width) to which frames are resized (default: that of the weights). Further: :class:`SaliencyCue`.
 
-    Reuse: the first convolution, a third of the work, where overlapping windows see the same frames, and in published
-    mode the audio embedding within a block. More is not exact: the pooling behind it halves time, and after the next
-    layers every position sees the zeros at the ends of the window.
+    Reuse: the first convolution, a third of the work, and its pooling in space where overlapping windows see the same
+    frames, and in published mode the audio embedding within a block. More is not exact: the pooling in time halves it,
+    and after the next layers every position sees the zeros at the ends of the window.
     """
 
     name = "dave"

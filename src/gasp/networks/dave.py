@@ -44,7 +44,7 @@ class DAVE(nn.Module):
 
     When windows overlap, ``model.from_stem(stem, audio_embedding)`` takes what they share: the audio embedding from
     :meth:`embed_audio`, and the stem of either branch from :class:`~gasp.networks.blocks.windows.StemOfWindows`. More
-    cannot be shared: the first pooling halves time, and after the next layers every position sees the window's ends.
+    cannot be shared: the pooling in time halves it, and after the next layers every position sees the window's ends.
     """
 
     def __init__(self, *, frames_len: int = 16) -> None:
@@ -75,12 +75,12 @@ class DAVE(nn.Module):
         return self.embed_audio_stem(self.audio_branch.stem(audio))
 
     def embed_audio_stem(self, stem: Tensor) -> Tensor:
-        """The same from the first activations of the audio branch, (N, 64, frames_len, 32, 32)."""
+        """The same from the first activations of the audio branch, (N, 64, frames_len, 16, 16)."""
         features: Tensor = self.audio_branch(stem)
         return features.mean((2, 3, 4))
 
     def stem(self, video: Tensor) -> Tensor:
-        """First activations of clips, (N, 64, frames_len, H/2, W/2); over a third of the network's work."""
+        """First activations of clips, (N, 64, frames_len, H/4, W/4); over a third of the network's work."""
         return self.video_branch.stem(video)
 
     def _decode(self, video_embedding: Tensor, audio_embedding: Tensor | None) -> Tensor:
@@ -105,9 +105,13 @@ class _Branch(Stem3D):
         self.layer4 = basic_stage(256, 512, blocks=2, stride=2)
         self.fc_new = nn.Linear(512, classes)
 
+    def activate(self, x: Tensor) -> Tensor:
+        """The pooling in space belongs to the stem: it sees single frames."""
+        return max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1)).relu_()
+
     def forward(self, stem: Tensor) -> Tensor:
-        """From the stem (N, 64, T, h, w) to (N, 512, 1, h/16, w/16)."""
-        x = max_pool3d(stem, (3, 3, 3), (2, 2, 2), (1, 1, 1))
+        """From the stem (N, 64, T, h, w) to (N, 512, 1, h/8, w/8)."""
+        x = max_pool3d(stem, (3, 1, 1), (2, 1, 1), (1, 0, 0))
         features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return features
 

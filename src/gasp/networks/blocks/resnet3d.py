@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gasp.networks.blocks.batch_statistics import BatchStatistics
+from gasp.networks.blocks.convolution import Conv3d
 
 Norm = type[nn.BatchNorm3d] | type[BatchStatistics]
 
@@ -23,8 +24,12 @@ class Stem3D(nn.Module):
         self.bn1 = norm(64)
 
     def stem(self, clip: Tensor) -> Tensor:
-        """First activations of a clip: (N, 3, T, H, W) to (N, 64, T, H/2, W/2)."""
-        return F.relu_(self.bn1(self.conv1(clip)))
+        """First activations of a clip: (N, 3, T, H, W) to what :meth:`activate` makes of (N, 64, T, H/2, W/2)."""
+        return self.activate(self.bn1(self.conv1(clip)))
+
+    def activate(self, x: Tensor) -> Tensor:
+        """What follows the normalised convolution in every frame on its own; leaves ``x`` as it is."""
+        return F.relu(x)
 
 
 class BasicBlock(nn.Module):
@@ -32,9 +37,9 @@ class BasicBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False)
+        self.conv1 = Conv3d(inputs, outputs, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm3d(outputs)
-        self.conv2 = nn.Conv3d(outputs, outputs, 3, 1, 1, bias=False)
+        self.conv2 = Conv3d(outputs, outputs, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm3d(outputs)
         self.stride = stride
         self.added_channels = outputs - inputs
@@ -56,7 +61,7 @@ class Bottleneck(nn.Module):
         outputs = 4 * width
         self.conv1 = nn.Conv3d(inputs, width, 1, bias=False)
         self.bn1 = norm(width)
-        self.conv2 = nn.Conv3d(width, width, 3, stride, 1, bias=False)
+        self.conv2 = Conv3d(width, width, 3, stride, 1, bias=False)
         self.bn2 = norm(width)
         self.conv3 = nn.Conv3d(width, outputs, 1, bias=False)
         self.bn3 = norm(outputs)

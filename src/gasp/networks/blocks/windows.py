@@ -75,12 +75,13 @@ class StemOfWindows:
         # (7, 64, 3, 7, 7): a picture's convolution for each plane.
         self._planes = (network.conv1.weight * scale.view(-1, 1, 1, 1, 1)).movedim(2, 0)
         self._bias = norm.bias - norm.running_mean * scale
+        self._activate = network.activate
         self._sums: dict[_Products, Tensor] = {}
         self._active: dict[_Products, Tensor] = {}
         self._frames: dict[int, Tensor] = {}
 
     def __call__(self, windows: Sequence[Sequence[int]], frames: Mapping[int, Tensor]) -> Tensor:
-        """(N, 64, T, H/2, W/2) of N windows of T of the ``frames`` (3, H, W); windows in order of time."""
+        """The stem (N, 64, T, h, w) of N windows of T of the ``frames`` (3, H, W); windows in order of time."""
         stems = [self._slide_to(window, frames) for window in windows]
         return torch.stack(stems) if len(stems) > 1 else stems[0][None]  # without a copy
 
@@ -94,7 +95,9 @@ class StemOfWindows:
         anew = [position for position, known in nearest.items() if known is None]
         moved = {position: known for position, known in nearest.items() if known is not None}
         found = self._add_up(anew) | self._change(moved)
-        self._active.update({position: F.relu(value) for position, value in found.items()})
+        self._active.update(
+            {position: self._activate(value[None, :, None])[0, :, 0] for position, value in found.items()}
+        )
         self._sums.update(found)
         needed = set(positions)
         self._sums = {position: value for position, value in self._sums.items() if position in needed}
