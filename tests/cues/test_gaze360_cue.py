@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from gasp.cues.conic import cone_points, nearest_depth, smooth, to_grey, visible_points
@@ -85,6 +86,20 @@ def test_nearest_depth_is_what_a_search_finds(height: int, width: int, count: in
     x, y = np.meshgrid(np.linspace(0, width, width), np.linspace(0, height, height))
     distance, _ = cKDTree(points[:2].T).query(np.stack([x.ravel(), y.ravel()], 1))
     np.testing.assert_allclose(np.hypot(nearest[0] - x, nearest[1] - y).ravel(), distance, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [(90, 130), (30, 20), (1, 7), (200, 3)])
+def test_whole_numbers_are_smoothed_as_scipy_does(size: tuple[int, int]) -> None:
+    generator = np.random.default_rng(size)
+    direction = generator.standard_normal(3).astype(np.float32)
+    points = visible_points(cone_points((20, 40), direction / np.linalg.norm(direction)), tree_order=True)
+    noise = generator.integers(-80, 80, size)
+    ramp = np.add.outer(np.arange(size[0]), 3 * np.arange(size[1]))
+    for field in (noise, ramp, -ramp, nearest_depth(points, *size)):
+        expected = field.astype(np.float64)
+        for axis in (0, 1):
+            expected = np.trunc(gaussian_filter1d(expected, 6, axis=axis, mode="reflect"))
+        np.testing.assert_array_equal(smooth(field.astype(np.float32), truncate=True), expected)
 
 
 def test_of_points_on_one_place_the_nearest_to_the_camera_shows() -> None:

@@ -79,8 +79,7 @@ def nearest_depth(points: NDArray[np.int64], height: int, width: int) -> NDArray
     rows = np.linspace(0, height, height)
     xs, nearest = _nearest_in_columns(points, rows)
     beside = (points[1][nearest] - rows[:, None]) ** 2.0
-    winner = _lower_envelope(xs.astype(np.float64), beside, columns)
-    winner += len(xs) * np.arange(height)[:, None]
+    winner = _lower_envelope(xs.astype(np.float64), beside, columns) + len(xs) * np.arange(height)[:, None]
     return np.take(points[2].astype(np.float32)[nearest], winner)
 
 
@@ -99,53 +98,64 @@ def _nearest_in_columns(
 
 def _lower_envelope(
     xs: NDArray[np.float64], beside: NDArray[np.float64], columns: NDArray[np.float64]
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """For every row and column the k with the least (columns[column] - xs[k])^2 + beside[row, k]: (rows, columns).
 
-    The winner never moves to the left on the way to the right, so between two columns with known winners only those
-    from the one to the other can win: the columns are halved until all are known.
+    The winner never moves to the left on the way to the right. Between two winners, one that comes in between is less
+    than both where these are equal: so winners are found from both ends inwards, all rows at once, until nobody is
+    left in between, and each holds from the place where it is equal to the one before.
     """
     # The column's own square is the same for all k: beside + xs^2 - 2 column xs decides.
     own = beside + xs**2
-    stride = 1 << max(1, (len(columns) - 1).bit_length())
-    # Places beyond the last column count as the last column.
-    winners = (own[:, None] - 2 * columns[[0, -1], None] * xs).argmin(2)
-    while stride > 1:
-        stride //= 2
-        between = columns[np.minimum(np.arange(winners.shape[1] - 1) * 2 * stride + stride, len(columns) - 1)]
-        wider = np.empty((len(winners), winners.shape[1] * 2 - 1), np.int64)
-        wider[:, ::2], wider[:, 1::2] = winners, winners[:, :-1]
-        row, cell = np.nonzero(winners[:, 1:] != winners[:, :-1])
-        low, high = winners[row, cell], winners[row, cell + 1]
-        wider[row, 2 * cell + 1] = _least(xs, own, between[cell], row, low, high)
-        winners = wider
-    return winners[:, : len(columns)]
+    rows, count = own.shape
+    ends = [(own - 2 * columns[end] * xs).argmin(1) for end in (0, -1)]
+    winners = np.zeros((rows, len(columns)), np.int32)
+    winners[:, 0] = ends[0]
+    row = np.flatnonzero(ends[0] < ends[1])
+    low, high = ends[0][row], ends[1][row]
+    while len(row):
+        start = row * count
+        at_low = np.take(own, start + low)
+        equal = (np.take(own, start + high) - at_low) / (2 * (xs[high] - xs[low]))
+        split, between = _least_between(xs, own, equal, start, low, high, at_low - 2 * equal * xs[low])
+        done = np.ones(len(row), bool)
+        done[split] = False
+        column = np.searchsorted(columns, equal[done], side="right")
+        seen = column < len(columns)
+        place = (row[done] * len(columns) + column)[seen]
+        np.maximum.at(winners.ravel(), place, high[done][seen].astype(np.int32))
+        low, high = np.append(low[split], between), np.append(between, high[split])
+        row = np.tile(row[split], 2)
+    return np.maximum.accumulate(winners, 1, out=winners)
 
 
-def _least(
+def _least_between(
     xs: NDArray[np.float64],
     own: NDArray[np.float64],
     x: NDArray[np.float64],
-    row: NDArray[np.int64],
+    start: NDArray[np.int64],
     low: NDArray[np.int64],
     high: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """For every i the k in low[i]..high[i] with the least own[row[i], k] - 2 x[i] xs[k], of equals the first."""
-    start = row * len(xs)
-    higher = np.take(own, start + high) - np.take(own, start + low) < 2 * x * (xs[high] - xs[low])
-    answer = np.where(higher, high, low)
-    # Mostly there are only these two; others are written out one after the other.
-    many = np.flatnonzero(high - low > 1)
-    if not len(many):
-        return answer
-    low, counts = low[many], high[many] - low[many] + 1
+    limit: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The i for which own[k] - 2 x[i] xs[k] is below limit[i] for a k between low[i] and high[i], and the k with the
+    least, of equals the first. ``start``: where the row of each i begins in ``own``.
+    """
+    wide = np.flatnonzero(high - low > 1)
+    if not len(wide):
+        return wide, wide
+    counts = (high - low)[wide] - 1
     begin = np.cumsum(counts) - counts
-    k = np.arange(begin[-1] + counts[-1]) + np.repeat(low - begin, counts)
-    cost = np.take(own, k + np.repeat(start[many], counts)) - np.repeat(2 * x[many], counts) * xs[k]
-    best = np.flatnonzero(cost == np.repeat(np.minimum.reduceat(cost, begin), counts))[::-1]
-    # Of equals the first is written last.
-    answer[many[np.searchsorted(begin, best, side="right") - 1]] = k[best]
-    return answer
+    # All candidates, one after the other.
+    i = np.repeat(np.arange(len(wide)), counts)
+    k = np.arange(len(i)) + np.take(low[wide] + 1 - begin, i)
+    cost = np.take(own, k + np.take(start[wide], i)) - np.take(2 * x[wide], i) * np.take(xs, k)
+    least = np.minimum.reduceat(cost, begin)
+    best = np.flatnonzero(cost == np.take(least, i))[::-1]
+    answer = np.empty(len(wide), np.int64)
+    answer[i[best]] = k[best]  # of equals the first is written last
+    split = np.flatnonzero(least < limit[wide])
+    return wide[split], answer[split]
 
 
 def smooth(field: NDArray[np.float32], *, truncate: bool) -> NDArray[np.float32]:
