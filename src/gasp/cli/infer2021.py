@@ -28,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the preset; exit status 1 when a video failed."""
-    import os
-
+    from gasp.cli.program import use_working_directory
     from gasp.cli.progress import frame_progress
     from gasp.config.json2021 import read_inference_file
     from gasp.config.presets2021 import inference_preset
@@ -38,8 +37,7 @@ def run(args: argparse.Namespace) -> int:
         preset, name = read_inference_file(args.infer_config_file), args.infer_config_file.stem
     else:
         preset, name = inference_preset(args.infer_config), args.infer_config
-    if Path("gazenet/models").is_dir():
-        os.environ.setdefault("GASP_CWD", str(Path.cwd()))  # weights lie in the working directory
+    use_working_directory()
 
     from gasp.inference import run_inference
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from gasp import __version__
 
@@ -28,3 +30,9 @@ def run_program(
     loudness.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
     options = parser.parse_args(arguments)
     return run_command(lambda: run(options), quiet=options.quiet, verbose=options.verbose)
+
+
+def use_working_directory() -> None:
+    """Weights lie in the current directory, where it is a working directory of 2021."""
+    if Path("gazenet/models").is_dir():
+        os.environ.setdefault("GASP_CWD", str(Path.cwd()))

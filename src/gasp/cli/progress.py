@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -52,5 +52,34 @@ def frame_progress(quiet: bool = False, total: int = 0) -> Iterator[Callable[[st
             progress.update(bars[name], completed=done, total=expected, visible=done < expected)
             counts[name] = done
             progress.update(everything, completed=sum(counts.values()))
+
+        yield report
+
+
+@contextmanager
+def training_progress(quiet: bool = False) -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
+    """A bar over the steps of a training run with its latest losses; what the block gets is called as (steps done,
+    steps in all or 0, values by name).
+    """
+    if quiet:
+        yield lambda done, total, values: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[values]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("training", total=None, values="")
+
+        def report(done: int, total: int, values: Mapping[str, float]) -> None:
+            said = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            progress.update(bar, completed=done, total=total or None, values=said)
 
         yield report

@@ -41,6 +41,7 @@ from gasp.weights.files import replacing, sha256
 logger = logging.getLogger(__name__)
 
 FORMAT = "gasp-store-1"
+INDEX = "index.json"
 
 Size = tuple[int, int]
 Report = Callable[[str, int, int], None]
@@ -289,7 +290,7 @@ def _usual_order(name: str) -> tuple[int, str]:
 def _begin(store: Path, options: PackOptions, overwrite: bool) -> dict[tuple[str, str], StoredVideo]:
     """The videos that an earlier run has packed with the same options."""
     shutil.rmtree(store / ".partial", ignore_errors=True)
-    if not (store / "index.json").is_file():
+    if not (store / INDEX).is_file():
         if store.is_dir() and any(store.iterdir()):
             raise OutputError(f"{store} holds something else than a store; choose an empty folder")
         return {}
@@ -299,7 +300,7 @@ def _begin(store: Path, options: PackOptions, overwrite: bool) -> dict[tuple[str
     if not overwrite:
         raise OutputError(f"{store} was packed with other options; choose another folder, or --overwrite")
     # The old index must not describe what is written from now on.
-    (store / "index.json").unlink()
+    (store / INDEX).unlink()
     for video in index.values():
         shutil.rmtree(store / video.dataset / video.video, ignore_errors=True)
     return {}
@@ -378,12 +379,12 @@ def write_index(store: Path, options: PackOptions, index: dict[tuple[str, str], 
         "options": asdict(options),
         "videos": [asdict(index[key]) for key in sorted(index)],
     }
-    with replacing(store / "index.json") as temporary:
+    with replacing(store / INDEX) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _read_index(store: Path) -> tuple[PackOptions, dict[tuple[str, str], StoredVideo]]:
-    path = store / "index.json"
+    path = store / INDEX
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:

@@ -28,8 +28,8 @@ _BATCH = 8
 def load_network(options: Mapping[str, Any], inputs: Sequence[str], root: Path) -> FusionNetwork:
     """The GASP network of a preset's options.
 
-    ``options``: ``weights_file`` (a published key such as "seqdamalstmgmu", or a file), ``model_name`` (class), and
-    options of the network. ``inputs``: names of pictures. Raises :class:`~gasp.errors.WeightsError` when the weights
+    ``options``: ``weights_file`` (a published key such as "seqdamalstmgmu", or a file), ``model_name`` (class),
+    ``inp_img_height`` and ``inp_img_width`` (120), and options of the network. ``inputs``: names of pictures. Raises :class:`~gasp.errors.WeightsError` when the weights
     are not here or do not fit.
     """
     name = str(options.get("model_name", DEFAULT_NETWORK))
@@ -41,9 +41,11 @@ def load_network(options: Mapping[str, Any], inputs: Sequence[str], root: Path) 
             f"{name} takes {network.modalities} modalities, but the preset names {len(inputs)} inputs"
         )
     load_checkpoint(network, _weights(options, root))
-    return FusionNetwork(
-        network, tuple(modality_name(one) for one in inputs), Preprocessing(), distribution=False
+    usual = Preprocessing()
+    form = Preprocessing(
+        int(options.get("inp_img_height", usual.height)), int(options.get("inp_img_width", usual.width))
     )
+    return FusionNetwork(network, tuple(modality_name(one) for one in inputs), form, distribution=False)
 
 
 def _weights(options: Mapping[str, Any], root: Path) -> Path:

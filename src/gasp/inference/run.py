@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.config.presets2021 import Preset
+from gasp.config.presets2021 import FRAMES, PROCESSED, Preset
 from gasp.config.settings import PredictSettings
 from gasp.datasets.grouped import (
     CAPTURED,
@@ -36,7 +36,6 @@ from gasp.pipeline.pipeline import Networks, choose_device
 
 logger = logging.getLogger(__name__)
 
-PROCESSED = "datasets/processed"
 RATE = 25.0
 """Frames per second of stored frames that no list names."""
 
@@ -69,12 +68,13 @@ def run_inference(
     device: str | None = None,
     jobs: int = 1,
     overwrite: bool = False,
+    frames: str | Path = FRAMES,
     report: Report = lambda name, done, total: None,
 ) -> InferenceSummary:
     """Runs an inference preset in the working directory ``root``.
 
-    ``device`` replaces the preset's. Raises :class:`~gasp.errors.GaspError` when nothing can be done; a video that
-    fails is named in the summary.
+    ``device`` replaces the preset's. ``frames``: the folder of stored frames, relative to ``root``. Raises
+    :class:`~gasp.errors.GaspError` when nothing can be done; a video that fails is named in the summary.
     """
     root = Path(root)
     reader = str(preset.get("reader") or "")
@@ -90,7 +90,7 @@ def run_inference(
         raise UsageError(
             f"{name}: there is no reader {reader!r}{nearest(reader, [*readers, 'DataSampleReader'])}"
         )
-    return _look_at_frames(preset, name, root, chosen, report)
+    return _look_at_frames(preset, name, root, root / frames, chosen, report)
 
 
 def _say_what_is_left_out(preset: Preset, name: str) -> None:
@@ -162,12 +162,14 @@ Predicted = Iterator[tuple[int, NDArray[np.float32], "dict[str, float] | None"]]
 """Frame number, map 0..1, gates."""
 
 
-def _look_at_frames(preset: Preset, name: str, root: Path, device: str, report: Report) -> InferenceSummary:
+def _look_at_frames(
+    preset: Preset, name: str, root: Path, frames: Path, device: str, report: Report
+) -> InferenceSummary:
     model = _measured_model(preset, name)
     predict = _predictor(preset, name, model, root, device)
     work = _FrameWork(preset, root, model, predict)
     summary = InferenceSummary()
-    for video, fps in _stored_videos(preset, name, root):
+    for video, fps in _stored_videos(preset, name, root, frames):
         label = f"{video.dataset}/{video.name}"
         try:
             summary.done.append(work.run(video, fps, report))
@@ -278,9 +280,11 @@ class _FrameWork:
         return drawn
 
 
-def _stored_videos(preset: Preset, name: str, root: Path) -> Iterator[tuple[GroupedVideo, float]]:
+def _stored_videos(
+    preset: Preset, name: str, root: Path, frames: Path
+) -> Iterator[tuple[GroupedVideo, float]]:
     """The videos of the preset's lists that are there, with their rates; those that are not are named."""
-    grouped = GroupedFrames(root / PROCESSED / "Grouped_frames")
+    grouped = GroupedFrames(frames)
     rates = {(row.dataset, row.video_id): row.fps for row in _listed(preset, root)}
     wanted = list(grouped.videos)
     if preset.get("process_dataset_videos_only", True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gasp.datasets.grouped import FIXATED, GroupedFrames, GroupedVideo, Window
-from gasp.datasets.store import PackedStore
+from gasp.datasets.store import INDEX, PackedStore
 from gasp.errors import InputError, UsageError
 
 Size = tuple[int, int]
@@ -147,7 +147,7 @@ def open_source(folder: Path, size: Size, target_size: Size) -> ClipSource:
             f"{folder} does not exist; clips.source must be a store (`gasp pack`) or a Grouped_frames folder "
             "(`gasp generate`)"
         )
-    if not (folder / "index.json").is_file():
+    if not (folder / INDEX).is_file():
         return FolderSource(GroupedFrames(folder), size, target_size)
     store = PackedStore(folder)
     for field, wanted, stored in (
