@@ -29,8 +29,8 @@ def load_network(options: Mapping[str, Any], inputs: Sequence[str], root: Path) 
     """The GASP network of a preset's options.
 
     ``options``: ``weights_file`` (a published key such as "seqdamalstmgmu", or a file), ``model_name`` (class),
-    ``inp_img_height`` and ``inp_img_width`` (120), and options of the network. ``inputs``: names of pictures. Raises :class:`~gasp.errors.WeightsError` when the weights
-    are not here or do not fit.
+    ``inp_img_height`` and ``inp_img_width`` (120), and options of the network. ``inputs``: names of pictures. Raises
+    :class:`~gasp.errors.WeightsError` when the weights are not here or do not fit.
     """
     name = str(options.get("model_name", DEFAULT_NETWORK))
     network = create_model(name, **{k: v for k, v in options.items() if k not in _NOT_OF_THE_NETWORK})
