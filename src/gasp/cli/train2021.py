@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
     presets = find_presets(args.infer_configs, args.infer_config_files, experiment)
     with training_progress(args.quiet) as report:
         done = train(experiment, report=report)
-    if rank_zero_only.rank:
+    if getattr(rank_zero_only, "rank", 0):
         return 0  # the first of several processes does the rest
     if not args.quiet:
         print(f"weights: {done.last_model}")
