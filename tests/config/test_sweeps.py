@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gasp.config.experiments import Experiment
 from gasp.config.presets2021 import CONTEXT_SIZES, INPUTS
-from gasp.config.sweeps import Sweep, read_sweep
+from gasp.config.sweeps import Sweep, is_sweep, read_sweep
 from gasp.errors import GaspError, UsageError
 
 
@@ -81,6 +82,27 @@ def test_files(tmp_path: Path) -> None:
     sweep = read_sweep(path)
     assert sweep.name == "short"
     assert sweep.plan()[0].experiment.trainer.max_epochs == 2
+
+
+def test_whole_experiments_and_what_is_a_sweep(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text("experiments: [{name: mine, network: GASPEncConv}, GASPExp001_SE1x1Conv]\n")
+    assert is_sweep(path)
+    assert [one.experiment.network for one in read_sweep(path).plan()] == ["GASPEncConv", "GASPSEEncConv"]
+    (tmp_path / "experiment.yaml").write_text("network: GASPEncConv\n")
+    assert not is_sweep(tmp_path / "experiment.yaml")
+    assert not is_sweep("GASPExp001_SE1x1Conv")
+    with pytest.raises(GaspError, match="does not exist"):
+        is_sweep(tmp_path / "lost.yaml")
+
+
+def test_one_experiment_with_each_video_left_out() -> None:
+    experiment = Experiment(name="mine", network="GASPEncConv").replaced(logging={"logger": "tensorboard"})
+    sweep = Sweep.leaving_one_out(experiment)
+    (planned,) = sweep.plan()
+    assert sweep.leave_one_out
+    assert planned.experiment.logging.logger == "tensorboard"
+    assert planned.experiment.checkpoints == "sweeps/mine-each-left-out/checkpoints"
 
 
 @pytest.mark.parametrize(

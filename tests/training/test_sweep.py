@@ -15,7 +15,7 @@ from gasp.errors import InputError, OutputError, UsageError
 from gasp.training import sweep as sweeping
 from gasp.training.data import ClipData
 from gasp.training.scoring import METRICS
-from gasp.training.sweep import leave_each_out, run_sweep
+from gasp.training.sweep import check_sweep, leave_each_out, run_sweep
 from gasp.training.sweep_tables import SweepRow, markdown
 from helpers.grouped_frames import MAPS, make_grouped
 
@@ -150,6 +150,8 @@ def test_what_is_wrong_is_said_before_the_first_training(
     merged = all_changes | {key: all_changes[key] | value for key, value in changes.items()}
     with pytest.raises(kind, match=said):
         run_sweep(sweep(changes=merged), root)
+    with pytest.raises(kind, match=said):
+        check_sweep(sweep(changes=merged), root)
     assert not trained
 
 
@@ -171,6 +173,13 @@ def test_tables_with_columns_have_one_for_each_metric() -> None:
     text = markdown([row("SE", "2", 0.25), row("SE", "4", 0.5), row("GMU", "4", 0.125)])
     assert text.startswith("## a table\n\n| AUC-J | 2 | 4 |\n| --- | ---: | ---: |\n")
     assert "| CC | 2 | 4 |\n| --- | ---: | ---: |\n| SE | 0.250 | **0.500** |\n| GMU | - | 0.125 |\n" in text
+
+
+def test_plain_values() -> None:
+    plain = row("SE", "2", 0.25).plain()
+    assert (plain["table"], plain["row"], plain["column"], plain["failed"]) == ("a table", "SE", "2", None)
+    assert plain["scores"] == plain["videos"]["diem/one"]
+    assert (plain["scores"]["cc"], plain["scores"]["aucs"], plain["scores"]["frames"]) == (0.25, None, 4)
 
 
 def test_tables_without_columns_have_metrics() -> None:

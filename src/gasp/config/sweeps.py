@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gasp.config.experiments import Experiment, read_experiment, read_values
+from gasp.config.experiments import SUFFIXES, Experiment, read_experiment, read_values
 from gasp.config.presets2021 import training_presets
 from gasp.config.problems import explain
 from gasp.errors import UsageError
@@ -57,7 +57,8 @@ class Sweep(BaseModel):
 
     ``tables``: of the paper: "static" variants; "context" and "context-norm", sequential variants by context size,
     without and with temporal normalisation; "ablation", cues left out (flags for gaze estimation, gaze following and
-    facial expression). ``experiments``: presets or files. ``grid``: one's own variants, contexts and cues.
+    facial expression). ``experiments``: presets, files, or whole experiments. ``grid``: one's own variants, contexts
+    and cues.
 
     ``changes``: fields of :class:`~gasp.config.experiments.Experiment` that are different in all of them, such as
     ``{clips: {source: store}, trainer: {max_epochs: 100}}``; options of the network are added to those that are there.
@@ -70,7 +71,7 @@ class Sweep(BaseModel):
 
     name: str = "sweep"
     tables: tuple[Table, ...] = ()
-    experiments: tuple[str, ...] = ()
+    experiments: tuple[str | Experiment, ...] = ()
     grid: Grid | None = None
     changes: dict[str, Any] = Field(default_factory=dict)
     pictures: dict[str, str] = Field(default_factory=dict)
@@ -85,6 +86,13 @@ class Sweep(BaseModel):
             raise ValueError("a name is needed that can be a folder's")
         return value
 
+    @classmethod
+    def leaving_one_out(cls, experiment: Experiment) -> Sweep:
+        """One experiment, once for each of its training videos without it."""
+        kept = {"logging": {"logger": experiment.logging.logger}}
+        name = f"{experiment.name}-each-left-out"
+        return cls(name=name, experiments=(experiment,), changes=kept, leave_one_out=True)
+
     def place(self, root: Path) -> Path:
         """The sweep's folder."""
         return root / self.folder / self.name
@@ -94,7 +102,7 @@ class Sweep(BaseModel):
         planned = [one for table in self.tables for one in _paper(table)]
         planned += [
             Planned(experiment, "experiments", experiment.name)
-            for experiment in map(read_experiment, self.experiments)
+            for experiment in map(_experiment, self.experiments)
         ]
         planned += _grid(self.grid) if self.grid else []
         if not planned:
@@ -123,6 +131,16 @@ class Sweep(BaseModel):
         return kept.replaced(**changes)
 
 
+def is_sweep(source: str | Path) -> bool:
+    """Whether this is a file that describes a sweep, and not an experiment. Raises
+    :class:`~gasp.errors.InputError` for an unreadable file.
+    """
+    path = Path(source)
+    return path.suffix.lower() in SUFFIXES and not {"tables", "experiments", "grid"}.isdisjoint(
+        read_values(path)
+    )
+
+
 def read_sweep(path: str | Path) -> Sweep:
     """The sweep in a YAML or JSON file. Raises :class:`~gasp.errors.UsageError` naming every wrong field, and
     :class:`~gasp.errors.InputError` for an unreadable file.
@@ -133,6 +151,10 @@ def read_sweep(path: str | Path) -> Sweep:
     except (ValidationError, TypeError) as error:
         said = explain(error, Sweep) if isinstance(error, ValidationError) else str(error)
         raise UsageError(f"{path}: {said}") from None
+
+
+def _experiment(given: str | Experiment) -> Experiment:
+    return given if isinstance(given, Experiment) else read_experiment(given)
 
 
 def _paper(table: Table) -> list[Planned]:

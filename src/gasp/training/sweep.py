@@ -40,11 +40,7 @@ def run_sweep(
     with any experiment.
     """
     root = Path(root)
-    planned = sweep.plan()
-    if sweep.leave_one_out:
-        planned = [part for one in planned for part in leave_each_out(one, root)]
-    for one in planned:
-        _check(one, root)
+    planned = check_sweep(sweep, root)
     rows: list[SweepRow] = []
     for done, one in enumerate(planned):
         report(one.name, done, len(planned))
@@ -52,6 +48,17 @@ def run_sweep(
         write_tables(rows, sweep.place(root))
     report("", len(planned), len(planned))
     return rows
+
+
+def check_sweep(sweep: Sweep, root: str | Path = ".") -> list[Planned]:
+    """The experiments of a sweep. Raises :class:`~gasp.errors.GaspError` for what would stop any of them later."""
+    root = Path(root)
+    planned = sweep.plan()
+    if sweep.leave_one_out:
+        planned = [part for one in planned for part in leave_each_out(one, root)]
+    for one in planned:
+        _check(one, root)
+    return planned
 
 
 def leave_each_out(planned: Planned, root: Path) -> list[Planned]:
@@ -142,4 +149,4 @@ def _scored(planned: Planned, source: ClipSource, root: Path) -> list[Video]:
     return find_videos(source, tested, clips.test, root)
 
 
-__all__ = ["SweepRow", "leave_each_out", "run_sweep"]
+__all__ = ["SweepRow", "check_sweep", "leave_each_out", "run_sweep"]

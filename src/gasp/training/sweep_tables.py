@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gasp.config.sweeps import Planned
 from gasp.training.scoring import METRICS, Scores, mean_scores
@@ -40,6 +41,23 @@ class SweepRow:
     def scores(self) -> Scores:
         """Means over the videos."""
         return mean_scores(list(self.videos.values()))
+
+    def plain(self) -> dict[str, Any]:
+        """Values that JSON knows; what is not defined is None."""
+        planned = self.planned
+        return {
+            "table": planned.table,
+            "row": planned.row,
+            "column": planned.column,
+            "experiment": planned.name,
+            "scores": _plain_scores(self.scores),
+            "videos": {video: _plain_scores(scores) for video, scores in self.videos.items()},
+            "failed": self.failed,
+        }
+
+
+def _plain_scores(scores: Scores) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in scores.items()}
 
 
 def write_tables(rows: Sequence[SweepRow], folder: Path) -> None:
