@@ -212,6 +212,17 @@ def test_comet_goes_on_with_a_run_and_passes_to_other_processes(tmp_path, monkey
     assert any("0.125" in json.dumps(_messages(archive)[0]) for archive in archives)
 
 
+@pytest.mark.slow
+def test_a_run_may_go_on_with_comet(tmp_path, monkeypatch):
+    key = open_logs(experiment(), tmp_path).key
+    monkeypatch.setenv("COMET_MODE", "offline")
+    again = open_logs(experiment("comet"), tmp_path, key=key)
+    again.loggers[1].finalize("success")
+    assert again.key == key == "version_0"
+    (archive,) = again.folder.glob("*.zip")
+    assert archive.stem.startswith(again.loggers[1].version), "Comet knows it by a key of the length that it wants"
+
+
 def test_a_comet_that_cannot_be_reached_is_named(tmp_path, monkeypatch):
     import comet_ml
 

@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     logs.add_argument("--val_store_image_samples", action="store_true", help="store pictures at validation")
     logs.add_argument(
-        "--checkpoint_save_every_n_epoch", type=int, default=1000, metavar="N", help="(%(default)s)"
+        "--checkpoint_save_every_n_epoch", type=int, default=1000, metavar="N", help="epochs (%(default)s)"
     )
     logs.add_argument(
         "--checkpoint_save_n_top",
@@ -116,18 +116,26 @@ def _add_trainer_options(trainer: Any) -> None:
         "--gpus", metavar="GPUS", default="",
         help='"0," the first, "0,2" these two, "2" two, "-1" all; "" or "0" none (none)',
     )  # fmt: skip
-    trainer.add_argument("--max_epochs", type=int, default=1000, metavar="N", help="(%(default)s)")
+    trainer.add_argument("--max_epochs", type=int, default=1000, metavar="N", help="epochs (%(default)s)")
     trainer.add_argument("--max_steps", type=int, metavar="N", help="end after so many steps at the latest")
-    trainer.add_argument("--check_val_every_n_epoch", type=int, default=1, metavar="N", help="(%(default)s)")
-    trainer.add_argument("--accumulate_grad_batches", type=int, default=1, metavar="N", help="(%(default)s)")
-    trainer.add_argument("--gradient_clip_val", type=float, default=0.0, metavar="NORM", help="(none)")
-    trainer.add_argument("--precision", choices=PRECISIONS, default="32", help="(%(default)s)")
+    trainer.add_argument(
+        "--check_val_every_n_epoch", type=int, default=1, metavar="N", help="epochs (%(default)s)"
+    )
+    trainer.add_argument(
+        "--accumulate_grad_batches", type=int, default=1, metavar="N", help="batches per step (%(default)s)"
+    )
+    trainer.add_argument(
+        "--gradient_clip_val", type=float, default=0.0, metavar="NORM", help="greatest norm (any)"
+    )
+    trainer.add_argument(
+        "--precision", choices=PRECISIONS, default="32", help="of numbers, in bits (%(default)s)"
+    )
     trainer.add_argument(
         "--auto_lr_find",
         nargs="?",
         const="true",
         default="",
-        metavar="",
+        metavar="true",
         help="look for a learning rate first",
     )
     trainer.add_argument("--num_nodes", type=int, default=1, metavar="N", help="machines (%(default)s)")

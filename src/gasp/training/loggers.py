@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import numpy as np
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
@@ -58,6 +58,13 @@ def open_logs(experiment: Experiment, root: str | Path = ".", *, key: str | None
     return logs
 
 
+def log_folder(experiment: Experiment, root: Path, key: str) -> Path:
+    """Where the local logs of the run ``key`` lie."""
+    logging = experiment.logging
+    project = root / logging.folder / logging.project
+    return project / key if logging.logger == "comet" else project / title_of(experiment) / key
+
+
 def title_of(experiment: Experiment) -> str:
     """What runs of this experiment are filed under."""
     return experiment.title or experiment.name
@@ -87,12 +94,10 @@ def _write_configuration(experiment: Experiment, logs: RunLogs) -> None:
 
 
 def _local_logs(experiment: Experiment, root: Path, key: str | None) -> RunLogs:
-    logging = experiment.logging
-    title = title_of(experiment)
-    parent = root / logging.folder / logging.project / title
-    key = key or _new_version(parent, root / experiment.checkpoints / title)
+    parent = log_folder(experiment, root, "")
+    key = key or _new_version(parent, root / experiment.checkpoints / title_of(experiment))
     loggers: list[Logger] = [TableLogger(parent / key, key)]
-    if logging.logger == "tensorboard":
+    if experiment.logging.logger == "tensorboard":
         with extra("train"):
             import_module("tensorboard")  # or Lightning would complain later, in its own words
         loggers.append(TensorBoardLogger(parent, name="", version=key, default_hp_metric=False))
@@ -132,8 +137,8 @@ def _comet_logs(experiment: Experiment, root: Path, key: str | None) -> RunLogs:
     with extra("comet"):
         import_module("comet_ml")
     new = key is None
-    key = key or uuid4().hex  # of the form that Comet asks for
-    folder = root / experiment.logging.folder / experiment.logging.project / key
+    key = key or uuid4().hex
+    folder = log_folder(experiment, root, key)
     comet = CometLogger(account, experiment.logging.project, experiment.name, key, folder, new=new)
     comet.open()
     return RunLogs([TableLogger(folder, key), comet], key, folder)
@@ -196,7 +201,8 @@ class CometLogger(Logger):
         self._account = account
         self._project = project
         self._name = name
-        self._key = key
+        # Comet asks for keys of 32 signs; a run that began with another logger has a shorter one.
+        self._key = key if len(key) >= 32 else uuid5(NAMESPACE_URL, str(folder.resolve())).hex
         self._archives = account.archives or folder
         self._new = new
         self._experiment: Any = None
@@ -227,7 +233,7 @@ class CometLogger(Logger):
                 workspace=self._account.workspace or None,
                 project_name=self._project,
                 experiment_key=self._key,
-                mode="create" if self._new else "get",
+                mode="create" if self._new else "get_or_create",
                 online=online,
                 experiment_config=comet_ml.ExperimentConfig(**options),
             )

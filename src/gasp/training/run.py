@@ -18,7 +18,7 @@ from gasp.config.experiments import Experiment
 from gasp.errors import UsageError
 from gasp.training.data import ClipData
 from gasp.training.fitting import STATE, Report, fit
-from gasp.training.loggers import RunLogs, open_logs
+from gasp.training.loggers import RunLogs, log_folder, open_logs
 from gasp.training.module import SaliencyModule, begin
 from gasp.training.profiling import PhaseTimes, Profile
 from gasp.training.runs import LAST_MODEL, Run, find_run, runs_folder, write_model, write_record
@@ -219,13 +219,10 @@ def _await_run(experiment: Experiment, root: Path, seconds: float = 300.0) -> Ru
 def _as_it_is(run: Run, experiment: Experiment, root: Path) -> TrainingRun:
     """A complete run, reported again."""
     results: dict[str, Any] = dict(run.record.get("results") or {})
-    logs = open_logs(experiment, root, key=run.key)
-    for logger in logs.loggers:
-        logger.finalize("success")
     best = [run.folder / name for name in results.get("best", ())]
     log.info("%s is complete; nothing is left to do", run.folder)
     return TrainingRun(
-        run.folder, logs.folder, run.folder / LAST_MODEL, best, results.get("metrics", {}),
+        run.folder, log_folder(experiment, root, run.key), run.folder / LAST_MODEL, best, results.get("metrics", {}),
         results.get("epochs", 0), unchanged=True,
     )  # fmt: skip
 
