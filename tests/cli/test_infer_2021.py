@@ -12,13 +12,16 @@ from gasp import create_model
 from gasp.cli import infer2021
 from gasp.config.json2021 import write_preset
 from gasp.config.presets2021 import inference_preset, inference_presets
+from gasp.datasets import open_set
 from gasp.datasets.grouped import GroupedFrames
+from gasp.errors import UsageError
 from gasp.inference.fused import fuse_video, load_network
 from gasp.inference.run import generator_settings, run_inference
 from gasp.inference.tables import METRICS
+from gasp.inference.truth import RecordedTruth, StoredTruth
 from helpers import synthetic
-from helpers.gaze_sets import make_coutrot
-from helpers.grouped_frames import MAPS, make_grouped
+from helpers.gaze_sets import HEIGHT, OBSERVERS, WIDTH, gaze, make_coutrot
+from helpers.grouped_frames import MAPS, level, make_grouped
 
 FRAMES = 5
 
@@ -34,6 +37,12 @@ def root(tmp_path, monkeypatch):
     torch.manual_seed(0)
     torch.save(create_model("GASPDAMEncGMUConv", modalities=5).state_dict(), tmp_path / "static.pt")
     return tmp_path
+
+
+def save_unisal(path):
+    entries = [(name, tuple(values.shape)) for name, values in create_model("unisal").state_dict().items()]
+    weights = synthetic.checkpoint(entries)
+    torch.save({name: torch.from_numpy(values) for name, values in weights.items()}, path)
 
 
 def configure(root, name, **changes):
@@ -108,9 +117,7 @@ def test_predictions_are_those_of_the_network(root):
 
 @pytest.mark.slow
 def test_other_networks_are_measured_on_stored_frames(root):
-    entries = [(name, tuple(values.shape)) for name, values in create_model("unisal").state_dict().items()]
-    weights = synthetic.checkpoint(entries)
-    torch.save({name: torch.from_numpy(values) for name, values in weights.items()}, root / "unisal.pt")
+    save_unisal(root / "unisal.pt")
     preset = inference_preset("InferMetricsUNISAL_VisOnly")
     preset["model_groups"][0][0][3]["weights_file"] = "unisal.pt"
     write_preset(root / "mine.json", preset)
@@ -119,6 +126,75 @@ def test_other_networks_are_measured_on_stored_frames(root):
     assert row["frames_len"] == str(FRAMES)
     assert -1 <= float(row["cc"]) <= 1
     assert row["aucs"] == "", "there is no centre-bias picture"
+
+
+@pytest.mark.slow
+def test_networks_are_measured_on_raw_videos(root):
+    """InferMetricsDAVE and InferMetricsSTAViS mean this; UNISAL is quicker."""
+    make_coutrot(root / "datasets/ave/database1")
+    (root / "mine.csv").write_text("video_id,fps,scene_type,dataset\nclip_2,25,Social,coutrot1\n")
+    save_unisal(root / "unisal.pt")
+    preset = inference_preset("InferMetricsUNISAL_VisOnly") | {
+        "reader": "Coutrot1SampleReader",
+        "width": 96,
+        "height": 64,
+    }
+    preset["model_groups"][0][0][3]["weights_file"] = "unisal.pt"
+    preset["datasplitter_properties"] = {"train_csv_file": "mine.csv"}
+    write_preset(root / "mine.json", preset)
+    assert infer2021.main(["--infer_config_file", "mine.json", "-q"]) == 0
+    (row,) = csv.DictReader((root / "logs/metrics/defaultunisals_vis.csv").open())
+    assert (row["video_id"], row["dataset"], row["frames_len"]) == ("clip_2", "coutrot1", "12")
+    assert -1 <= float(row["cc"]) <= 1
+    assert not (root / "datasets/processed/Grouped_frames/coutrot1/clip_2").exists(), (
+        "no pictures were asked for"
+    )
+
+
+@pytest.mark.parametrize("name", ["InferMetricsDAVE", "InferMetricsSTAViS"])
+def test_presets_without_a_reader_say_what_to_do(name, root, capsys):
+    assert infer2021.main(["--infer_config", name]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    for part in (
+        f"infer_configs/{name}.json",
+        "generate_config_files",
+        "--infer_config_file",
+        "Coutrot1SampleReader",
+    ):
+        assert part in said
+
+
+def test_the_truth_is_what_was_recorded(tmp_path):
+    videos = open_set("coutrot1", make_coutrot(tmp_path / "raw"))
+    truth = RecordedTruth(videos, "clip_2", {}, tmp_path, (HEIGHT, WIDTH))
+    points, density, baseline = truth.at(3)
+    rows, columns = np.nonzero(points)
+    looked = [gaze(2, observer) for observer in range(OBSERVERS)]
+    assert set(looked) <= set(zip(columns.tolist(), rows.tolist(), strict=True))
+    assert len(rows) <= 5 * OBSERVERS
+    peak = np.unravel_index(density.argmax(), density.shape)
+    assert abs(peak[1] - np.mean([x for x, _ in looked])) < 2
+    assert baseline is None
+
+
+def test_a_baseline_may_be_the_mean_of_other_frames(tmp_path):
+    make_grouped(tmp_path, frames=6)
+    video = GroupedFrames(tmp_path).video("diem", "talk_96x64")
+    mapping = inference_preset("InferMetricsGASP")["metrics_mappings"] | {
+        "gt_baseline": "det_transformed_dave"
+    }
+    truth = StoredTruth(video, mapping, tmp_path, 3)
+    assert truth.at(1).baseline is None
+    expected = (level(3, 1) + level(4, 1)) / 2
+    assert abs(float(truth.at(5).baseline.mean()) - expected) <= 2, "two frames before it, without itself"
+
+
+def test_detectors_by_name():
+    preset = inference_preset("InferGeneratorAllModelsDIEM")
+    assert generator_settings(preset | {"face_detector": "yunet"}, "cpu").faces == "yunet"
+    assert generator_settings(preset | {"face_detector": "MTCNNFaceDetection"}, "cpu").faces == "s3fd"
+    with pytest.raises(UsageError, match="did you mean 'SFDFaceDetection'"):
+        generator_settings(preset | {"face_detector": "SFDFaceDetector"}, "cpu")
 
 
 def test_generators_ask_for_what_their_models_need():

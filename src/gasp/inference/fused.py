@@ -16,6 +16,7 @@ from gasp.datasets.grouped import GroupedVideo, modality_name
 from gasp.errors import UsageError, WeightsError
 from gasp.fusion.gasp import Fused, FusionNetwork, GaspFusion
 from gasp.fusion.inputs import Preprocessing
+from gasp.inference.truth import decode
 from gasp.networks.gasp import GASP
 from gasp.weights import Store, ensure, find_downloaded, find_entry
 
@@ -76,19 +77,5 @@ def fuse_video(
 
 def read_colours(path: Path) -> NDArray[np.uint8]:
     """A picture as RGB uint8 (H, W, 3); small and black when it is missing or damaged."""
-    picture = _decode(path, cv2.IMREAD_COLOR_RGB)
+    picture = decode(path, cv2.IMREAD_COLOR_RGB)
     return np.zeros((10, 10, 3), np.uint8) if picture is None else picture
-
-
-def read_grey(path: Path) -> NDArray[np.uint8] | None:
-    """A picture as grey uint8 (H, W); None when it is missing or damaged."""
-    return _decode(path, cv2.IMREAD_GRAYSCALE)
-
-
-def _decode(path: Path, how: int) -> NDArray[np.uint8] | None:
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError:
-        return None
-    picture = cv2.imdecode(data, how) if data.size else None
-    return None if picture is None else np.asarray(picture, np.uint8)

@@ -1,8 +1,9 @@
-"""Other saliency networks over stored frames."""
+"""Other saliency networks over stored frames, or over the videos that they come from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from gasp.config.settings import PredictSettings
 from gasp.datasets.grouped import CAPTURED, GroupedVideo
 from gasp.inference.fused import read_colours
 from gasp.pipeline.pipeline import Networks, Pipeline
-from gasp.pipeline.predict import predict_source
+from gasp.pipeline.predict import predict_source, step_of
 from gasp.video import open_source
 
 
-def network_settings(cue: str, options: Mapping[str, Any], device: str) -> PredictSettings:
+def network_settings(
+    cue: str, options: Mapping[str, Any], device: str, *, sound: bool = False
+) -> PredictSettings:
     """The pipeline that runs the network of the modality ``cue``, drawing in grey.
 
     ``options``: those of the preset; ``weights_file`` replaces the published weights, ``audiovisual`` False takes
@@ -28,7 +31,7 @@ def network_settings(cue: str, options: Mapping[str, Any], device: str) -> Predi
     elif cue == "stavis" and options.get("audiovisual") is False:
         config["weights"] = "stavis-visual-split1"
     pipeline = {"cues": [CAPTURED, config], "faces": "none"}
-    return PredictSettings.read({"pipeline": pipeline, "device": device, "sound": False})
+    return PredictSettings.read({"pipeline": pipeline, "device": device, "sound": sound})
 
 
 def predict_stored(
@@ -40,3 +43,13 @@ def predict_stored(
     with open_source(frames, fps=fps) as source:
         for prediction in predict_source(source, pipeline):
             yield video.numbers[prediction.index], prediction.cues[cue].astype(np.float32) / np.float32(255)
+
+
+def predict_recorded(
+    video: Path, cue: str, settings: PredictSettings, networks: Networks
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(frame number, map scaled to 0..1) of every frame of a video file, with its sound where the settings want it."""
+    with open_source(video) as source:
+        pipeline = Pipeline(settings, networks, step=step_of(source, settings))
+        for prediction in predict_source(source, pipeline):
+            yield prediction.index + 1, prediction.cues[cue].astype(np.float32) / np.float32(255)

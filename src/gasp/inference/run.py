@@ -12,24 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.config.pipelines import DETECTORS
 from gasp.config.presets2021 import FRAMES, PROCESSED, Preset
 from gasp.config.settings import PredictSettings
 from gasp.datasets.grouped import (
     CAPTURED,
-    DENSITY,
-    FIXATIONS,
     GroupedFrames,
     GroupedVideo,
     picture_name,
 )
 from gasp.datasets.sets import SETS, open_set
 from gasp.datasets.split import SplitRow, read_split
+from gasp.datasets.video_set import VideoSet
 from gasp.errors import GaspError, InputError, UsageError
 from gasp.generation import GenerateOptions, generate
 from gasp.generation.video import Report
 from gasp.inference.fused import fuse_video, load_network, read_colours
-from gasp.inference.other_networks import network_settings, predict_stored
+from gasp.inference.other_networks import network_settings, predict_recorded, predict_stored
 from gasp.inference.tables import VideoTable
+from gasp.inference.truth import RecordedTruth, StoredTruth
 from gasp.inference.videos import VideoWriters, colour, draw_map
 from gasp.naming import nearest
 from gasp.pipeline.pipeline import Networks, choose_device
@@ -49,7 +50,6 @@ _CUES = {
     "UNISALInference": "unisal",
     "AViNetInference": "avinet",
 }
-_DETECTORS = {"SFDFaceDetection": "s3fd"}
 
 
 @dataclass
@@ -80,12 +80,17 @@ def run_inference(
     reader = str(preset.get("reader") or "")
     readers = {entry.reader: dataset for dataset, entry in SETS.items()}
     if not reader:
-        known = ", ".join(["DataSampleReader", *readers])
-        raise UsageError(f"{name} names no reader; set one in a JSON file (--infer_config_file): {known}")
+        raise UsageError(
+            f"{name} names no reader: in gazenet/configs/infer_configs/{name}.json (written by `gasp_scripts --scripts "
+            'generate_config_files`) set "reader" to that of raw videos with sound, one of '
+            f'{", ".join(readers)}, or to "DataSampleReader" for stored frames without sound, and name the file with '
+            "--infer_config_file"
+        )
     _say_what_is_left_out(preset, name)
     chosen = str(device or preset["device"])
     if reader in readers:
-        return _generate(preset, name, root, readers[reader], chosen, jobs, overwrite, report)
+        recorded = _Recorded(preset, name, root, open_set(readers[reader], root=root), chosen, report)
+        return recorded.run(jobs, overwrite)
     if reader != "DataSampleReader":
         raise UsageError(
             f"{name}: there is no reader {reader!r}{nearest(reader, [*readers, 'DataSampleReader'])}"
@@ -104,41 +109,108 @@ def _say_what_is_left_out(preset: Preset, name: str) -> None:
             logger.info("%s: %s", name, what)
 
 
-# --- generators ------------------------------------------------------------------------------------------
+# --- raw sets --------------------------------------------------------------------------------------------
 
 
-def _generate(
-    preset: Preset,
-    name: str,
-    root: Path,
-    dataset: str,
-    device: str,
-    jobs: int,
-    overwrite: bool,
-    report: Report,
-) -> InferenceSummary:
-    if not preset.get("write_images"):
-        raise UsageError(
-            f"{name} reads {dataset} but writes no pictures; set write_images, or measure stored frames "
-            "(reader DataSampleReader)"
+@dataclass(frozen=True)
+class _Recorded:
+    """What is done with the videos of a raw set."""
+
+    preset: Preset
+    name: str
+    root: Path
+    videos: VideoSet
+    device: str
+    report: Report
+
+    def run(self, jobs: int, overwrite: bool) -> InferenceSummary:
+        """Writes pictures, or measures, or both."""
+        if not (self.preset.get("write_images") or self.preset.get("compute_metrics")):
+            raise UsageError(
+                f"{self.name} reads {self.videos.name} but does nothing with it; set write_images or compute_metrics"
+            )
+        if self.preset.get("write_videos"):
+            logger.warning(
+                "%s: videos are written of stored frames only (reader DataSampleReader)", self.name
+            )
+        names, summary = self._names(), InferenceSummary()
+        if self.preset.get("write_images"):
+            self._generate(names, jobs, overwrite, summary)
+        if self.preset.get("compute_metrics"):
+            self._measure([name for name in names if self._label(name) not in summary.failed], summary)
+        return summary
+
+    def _label(self, video: str) -> str:
+        return f"{self.videos.name}/{video}"
+
+    def _names(self) -> list[str]:
+        """The videos of the preset's lists; all where it does not keep to them."""
+        names = self.videos.ids
+        if self.preset.get("process_dataset_videos_only", True):
+            listed = _listed(self.preset, self.root)
+            wanted = {row.video_id for row in listed if row.dataset == self.videos.name}
+            _name_missing(f"{self.name}: {self.videos.name}", sorted(wanted - set(names)))
+            names = [video for video in names if video in wanted]
+        if not names:
+            raise InputError(f"{self.name}: {self.videos.folder} holds no video of the preset's lists")
+        return names
+
+    def _generate(self, names: list[str], jobs: int, overwrite: bool, summary: InferenceSummary) -> None:
+        settings = generator_settings(self.preset, self.device)
+        done = generate(
+            self.videos,
+            names,
+            self.root / PROCESSED,
+            settings,
+            GenerateOptions(size=_size(self.preset)),
+            jobs=jobs,
+            overwrite=overwrite,
+            report=self.report,
         )
-    settings = generator_settings(preset, device)
-    videos = open_set(dataset, root=root)
-    names = videos.ids
-    if preset.get("process_dataset_videos_only", True):
-        wanted = {row.video_id for row in _listed(preset, root) if row.dataset == dataset}
-        _name_missing(f"{name}: {dataset}", sorted(wanted - set(names)))
-        names = [video for video in names if video in wanted]
-    if not names:
-        raise InputError(f"{name}: {videos.folder} holds no video of the preset's lists")
-    options = GenerateOptions(size=(int(preset["height"]), int(preset["width"])))
-    done = generate(
-        videos, names, root / PROCESSED, settings, options, jobs=jobs, overwrite=overwrite, report=report
-    )
-    frames = sum(video.frames for video in done.done)
-    unchanged = sum(video.unchanged for video in done.done)
-    said = f"{videos.name}: {len(done.done) - unchanged} videos generated ({frames} frames), {unchanged} were there"
-    return InferenceSummary([said], done.failed)
+        frames = sum(video.frames for video in done.done)
+        unchanged = sum(video.unchanged for video in done.done)
+        summary.done.append(
+            f"{self.videos.name}: {len(done.done) - unchanged} videos generated ({frames} frames), "
+            f"{unchanged} were there"
+        )
+        summary.failed |= done.failed
+
+    def _measure(self, names: list[str], summary: InferenceSummary) -> None:
+        model = _measured_model(self.preset, self.name)
+        if model[0] == "GASPInference":
+            raise UsageError(
+                f"{self.name}: GASP is measured on stored frames; set the reader DataSampleReader"
+            )
+        cue, sound = _CUES[model[0]], bool(self.preset.get("enable_audio", True))
+        settings = network_settings(cue, model[3], self.device, sound=sound)
+        networks = Networks.load(settings)
+        for name in names:
+            try:
+                video = self.videos.video(name)
+                truth = RecordedTruth(
+                    self.videos, name, self.preset["metrics_mappings"], self.root, _size(self.preset)
+                )
+                table = VideoTable(truth, self.preset["metrics_list"])
+                for number, saliency in predict_recorded(video.path, cue, settings, networks):
+                    table.add(number, saliency, None)
+                    self.report(self._label(name), number, max(number, video.frames))
+                summary.done.append(_written(table, self.preset, self.root, self._label(name)))
+            except GaspError as error:
+                summary.failed[self._label(name)] = str(error)
+                logger.error("%s: %s", self._label(name), error)
+
+
+def _written(table: VideoTable, preset: Preset, root: Path, label: str) -> str:
+    """Puts a video's row into the preset's table; what was done."""
+    if not table.frames:
+        raise InputError(f"{label}: no frame has a density and a fixation map to compare with")
+    wants_gates = "gate_scores" in (preset["metrics_mappings"].get("scores_info") or ())
+    table.write(root / preset["metrics_save_file"], gates=wants_gates)
+    return f"{label}: {table.frames + table.without_truth} frames, {table.frames} scored"
+
+
+def _size(preset: Preset) -> tuple[int, int]:
+    return int(preset["height"]), int(preset["width"])
 
 
 def generator_settings(preset: Preset, device: str) -> PredictSettings:
@@ -146,13 +218,22 @@ def generator_settings(preset: Preset, device: str) -> PredictSettings:
     cues = [_CUES[model[0]] for model in _models(preset) if model[0] in _CUES]
     if not cues:
         raise UsageError("model_groups names no model that draws a cue map")
-    detector = str(preset.get("face_detector") or "")
-    if detector not in _DETECTORS:
-        logger.warning("face_detector = %r is not offered; SFDFaceDetection (s3fd) is used", detector)
-    pipeline = {"cues": ["captured", *cues], "faces": _DETECTORS.get(detector, "s3fd")}
+    pipeline = {"cues": ["captured", *cues], "faces": _detector(str(preset.get("face_detector") or "none"))}
     return PredictSettings.read(
         {"pipeline": pipeline, "device": device, "sound": bool(preset.get("enable_audio", True))}
     )
+
+
+def _detector(name: str) -> str:
+    """The detector that a preset means: one of 2021, or one of ours by its name."""
+    if name in ("MTCNNFaceDetection", "DlibFaceDetection"):
+        logger.warning("face_detector = %r is not offered; SFDFaceDetection (s3fd) is used", name)
+        return "s3fd"
+    if name != "SFDFaceDetection" and name not in DETECTORS:
+        raise UsageError(
+            f"face_detector = {name!r}: there is none of this name{nearest(name, ['SFDFaceDetection', *DETECTORS])}"
+        )
+    return "s3fd" if name == "SFDFaceDetection" else name
 
 
 # --- stored frames ---------------------------------------------------------------------------------------
@@ -238,19 +319,15 @@ class _FrameWork:
                 if writers is not None:
                     writers.write(self._pictures(video, number, saliency))
                 report(label, done, video.frames)
-        said = f"{label}: {video.frames} frames"
         if table is None:
-            return said
-        if not table.frames:
-            raise InputError(f"{video.folder}: no frame has {DENSITY} and {FIXATIONS} to compare with")
-        wants_gates = "gate_scores" in (self.preset["metrics_mappings"].get("scores_info") or ())
-        table.write(self.root / self.preset["metrics_save_file"], gates=wants_gates)
-        return f"{said}, {table.frames} scored"
+            return f"{label}: {video.frames} frames"
+        return _written(table, self.preset, self.root, label)
 
     def _table(self, video: GroupedVideo) -> VideoTable | None:
         if not self.preset.get("compute_metrics"):
             return None
-        return VideoTable(video, self.preset["metrics_list"], self.preset["metrics_mappings"], self.root)
+        truth = StoredTruth(video, self.preset["metrics_mappings"], self.root, max(1, int(self.model[1])))
+        return VideoTable(truth, self.preset["metrics_list"])
 
     def _writers(self, video: GroupedVideo, fps: float, stack: ExitStack) -> VideoWriters | None:
         if not self.preset.get("write_videos"):

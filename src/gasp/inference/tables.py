@@ -5,24 +5,19 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gasp import metrics
-from gasp.datasets.grouped import GroupedVideo
 from gasp.errors import InputError, UsageError
-from gasp.inference.fused import read_grey
+from gasp.inference.truth import Map, Truth
 from gasp.naming import nearest
 from gasp.weights.files import replacing
 
 HEAD = ("video_id", "dataset", "frames_len")
-DATASET = "processed"
-"""The column ``dataset`` whenever stored frames are read; the id is "<dataset>/<video>" then."""
 
-Map = NDArray[np.uint8]
 Metric = Callable[[Map, NDArray[np.bool_], Map, "Map | None"], float]
 
 
@@ -46,37 +41,32 @@ METRICS: dict[str, Metric] = {
 
 
 class VideoTable:
-    """Collects the scores of one video, in the terms of a preset's ``metrics_mappings``.
+    """Collects the scores of one video.
 
-    Predictions are compared at the size of the stored fixation map; values above 127 of it are fixated. Frames without
+    Predictions are compared at the size of the fixation map; values above 127 of it are fixated. Frames without
     density or fixation map are left out and counted in ``without_truth``.
     """
 
-    def __init__(
-        self, video: GroupedVideo, names: Sequence[str], mapping: Mapping[str, Any], root: Path
-    ) -> None:
+    def __init__(self, truth: Truth, names: Sequence[str]) -> None:
         for name in names:
             if name not in METRICS:
                 raise UsageError(f"metrics_list: there is no metric {name!r}{nearest(name, METRICS)}")
-        self.video = video
         self.names = list(names)
         self.without_truth = 0
-        self._density, self._points = str(mapping["gt_salmap"]), str(mapping["gt_fixmap"])
-        self._baseline = _read_baseline(str(mapping.get("gt_baseline") or ""), root)
+        self._truth = truth
         self._scores: list[list[float]] = []
         self._gates: list[list[float]] = []
 
     def add(self, number: int, saliency: NDArray[np.float32], gates: Mapping[str, float] | None) -> None:
-        """Scores the prediction (h, w), 0..1, of one frame."""
-        points = read_grey(self.video.path(number, self._points))
-        density = read_grey(self.video.path(number, self._density))
+        """Scores the prediction (h, w), 0..1, of frame ``number`` (from 1)."""
+        points, density, baseline = self._truth.at(number)
         if points is None or density is None or not (points > 127).any() or not density.any():
             self.without_truth += 1
             return
         size = points.shape[1], points.shape[0]
         # As the pictures of 2021: 8 bits at the network's size, then enlarged.
         predicted = _resize((saliency * 255).astype(np.uint8), size)
-        baseline = None if self._baseline is None else _resize(self._baseline, size)
+        baseline = None if baseline is None else _resize(baseline, size)
         truth = _resize(density, size)
         row = [METRICS[name](predicted, points > 127, truth, baseline) for name in self.names]
         self._scores.append(row)
@@ -90,7 +80,7 @@ class VideoTable:
 
     def write(self, path: Path, *, gates: bool) -> None:
         """Adds this video's rows to the table and, with ``gates``, to the one beside it."""
-        row_id = {"video_id": f"{self.video.dataset}/{self.video.name}", "dataset": DATASET}
+        row_id = {"video_id": self._truth.video_id, "dataset": self._truth.dataset}
         row_id["frames_len"] = str(self.frames)
         _put_row(path, self.names, row_id, _means(self._scores, len(self.names)))
         if gates and self._gates:
@@ -131,11 +121,6 @@ def _read_rows(path: Path, header: list[str]) -> list[list[str]]:
             f"{path} is a table of {', '.join(rows[0][3:])}; move it away, or change metrics_save_file"
         )
     return [row for row in rows[1:] if len(row) == len(header)]
-
-
-def _read_baseline(name: str, root: Path) -> Map | None:
-    """A picture by its path; without a slash, or where there is none, metrics that need one are left empty."""
-    return read_grey(root / name) if "/" in name else None
 
 
 def _resize(picture: Map, size: tuple[int, int]) -> Map:
