@@ -3,7 +3,7 @@
     python benchmarks/store.py
 
 Makes 500 x 500 pictures as the generators of 2021 write them, packs them, reads random windows of 10 frames of 5 maps
-and 2 targets at 120 x 120 from both, and opens a store of 100 videos.
+and 2 targets at 120 x 120 from both, makes batches of clips to learn from, and opens a store of 100 videos.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gasp.config.experiments import Experiment
 from gasp.datasets.grouped import TARGETS, GroupedFrames
 from gasp.datasets.store import PackedStore, PackOptions, pack, write_index
+from gasp.training.clips import Clips, collate
+from gasp.training.sources import open_source
 
 MAPS = ("captured", *(f"det_transformed_{cue}" for cue in ("dave", "esr9", "vidgaze", "gaze360")))
 FRAMES, LENGTH, SIZE = 40, 10, (120, 120)
@@ -46,6 +49,24 @@ def per_second(read: Callable[[int], object], count: int) -> float:
     for start in starts:
         read(int(start))
     return count / (time.perf_counter() - begin)
+
+
+def per_batch(folder: Path, count: int, **augment: float) -> float:
+    """Milliseconds of processor time for a batch of 4 clips to learn from, targets of every frame included."""
+    experiment = Experiment.read(
+        {
+            "network": "SequenceGASPDAMEncALSTMGMUConv",
+            "options": {"sequence_len": LENGTH},
+            "clips": {"inputs": MAPS, "target_size": SIZE, "peeks": 4, "augment": augment},
+        }
+    )
+    source = open_source(folder, SIZE, SIZE)
+    clips = Clips(source, source.videos, experiment)
+    collate([clips[0, index] for index in range(4)])
+    begin = time.process_time()
+    for epoch in range(count):
+        collate([clips[epoch, index] for index in range(4)])
+    return (time.process_time() - begin) / count * 1000
 
 
 def time_to_open(store: Path, videos: int) -> float:
@@ -80,6 +101,11 @@ def main() -> None:
         print(f"{platform.machine()}, warm cache, one process, windows of {LENGTH} x (5 maps + 2 targets)")
         print(f"JPEG folders: {jpeg:8.1f} samples/s")
         print(f"store:        {arrays:8.1f} samples/s, {arrays / jpeg:.0f} times as many")
+        print("a batch of 4 clips to learn from, in ms of processor time")
+        print(f"  JPEG folders {per_batch(folder, 3):.0f}, store {per_batch(store, 50):.1f}", end="")
+        for name, value in (("flip", 1.0), ("colour", 0.3), ("crop", 0.7)):
+            print(f", with {name} {per_batch(store, 20, **{name: value}):.1f}", end="")
+        print()
         print(f"opening 100 videos and reading a window: {time_to_open(store, 100) * 1000:.0f} ms")
 
 
