@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,13 @@ def test_wrong_files(tmp_path: Path, text: str, said: str) -> None:
 def test_what_cannot_be_planned(values: dict[str, object], said: str) -> None:
     with pytest.raises(GaspError, match=said):
         Sweep.model_validate(values).plan()
+
+
+def test_the_documented_sweeps_can_be_planned(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "sweeps.md"
+    found = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    plans = []
+    for number, text in enumerate(found):
+        (tmp_path / f"{number}.yaml").write_text(text)
+        plans.append(read_sweep(tmp_path / f"{number}.yaml").plan())
+    assert [len(plan) for plan in plans] == [10 + 40 + 24, 6]

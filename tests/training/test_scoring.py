@@ -115,6 +115,8 @@ def test_a_single_video_has_no_shuffled_auc(frames: Path) -> None:
     row = score(FirstMap(), source, [("diem", "one")], experiment())["diem", "one"]
     assert np.isnan(row["aucs"])
     assert np.isnan(mean_scores([row])["aucs"])
+    row = score(FirstMap(), source, [("diem", "one")], experiment(), others=[("diem", "two")])["diem", "one"]
+    assert row["aucs"] == pytest.approx(0.5)
 
 
 def test_means_over_videos() -> None:

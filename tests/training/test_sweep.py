@@ -105,6 +105,7 @@ def test_each_video_is_left_out_once(root: Path) -> None:
     rows = run_sweep(chosen, root)
     assert [list(row.videos) for row in rows] == [[f"diem/{video}"] for video in VIDEOS]
     for row in rows:
+        assert not math.isnan(row.scores["aucs"])
         data = ClipData(row.planned.experiment, root)
         data.check()
         assert data.train is not None

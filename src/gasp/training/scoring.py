@@ -41,6 +41,7 @@ def score(
     videos: Sequence[Video],
     experiment: Experiment,
     *,
+    others: Sequence[Video] = (),
     every: int = 1,
     device: str | torch.device = "cpu",
 ) -> dict[Video, Scores]:
@@ -48,22 +49,23 @@ def score(
 
     ``every``: one of so many frames is predicted, as ``gasp_infer`` does it: from the frames up to it, the newest
     repeated where there are too few, missing maps black. Frames without fixations or density do not count, and a
-    metric that is not defined (the shuffled AUC of a single video) is NaN. Raises
-    :class:`~gasp.errors.InputError` when no frame of any video can be scored.
+    metric that is not defined (the shuffled AUC of a single video) is NaN. ``others``: further videos whose fixations
+    are negatives of the shuffled AUC, beside those of ``videos``. Raises :class:`~gasp.errors.InputError` when no
+    frame of any video can be scored.
     """
     network = network.eval().to(device)
     targets = experiment.clips.targets
     truths = {video: source.truth(video, targets) for video in videos}
     fixated = {video: truth.targets[:, 1].any(0) for video, truth in truths.items()}
+    fixated |= {video: source.truth(video, targets).targets[:, 1].any(0) for video in others}
     scores = {}
     for video, truth in truths.items():
-        others = np.zeros_like(fixated[video])
-        for other in videos:
-            if other != video:
-                others |= fixated[other]
+        negatives = np.zeros_like(fixated[video])
+        for other in fixated.keys() - {video}:
+            negatives |= fixated[other]
         frames = _known(truth)[::every]
         parts = [
-            _score(saliency, truth, chosen, others)
+            _score(saliency, truth, chosen, negatives)
             for chosen, saliency in _predict(network, source, video, frames, experiment)
         ]
         means = _means(np.concatenate(parts)) if parts else [float("nan")] * len(METRICS)
@@ -111,13 +113,13 @@ def _window(source: ClipSource, video: Video, frame: int, experiment: Experiment
 
 
 def _score(
-    saliency: Tensor, truth: Window, frames: NDArray[np.intp], others: NDArray[np.bool_]
+    saliency: Tensor, truth: Window, frames: NDArray[np.intp], negatives: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Scores (n, metrics)."""
     density, points = (torch.from_numpy(truth.targets[frames, index]) for index in range(2))
     predicted = metrics.resize(saliency, *density.shape[-2:])
-    negatives = torch.from_numpy(others)
-    found = [metric(torch.as_tensor(predicted), points, density, negatives) for metric in METRICS.values()]
+    elsewhere = torch.from_numpy(negatives)
+    found = [metric(torch.as_tensor(predicted), points, density, elsewhere) for metric in METRICS.values()]
     return torch.stack(found, 1).numpy()
 
 

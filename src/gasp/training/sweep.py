@@ -128,7 +128,8 @@ def _train_and_score(planned: Planned, every: int, root: Path) -> dict[str, Scor
     device = choose_device("cpu" if experiment.trainer.accelerator == "cpu" else "auto")
     source = _source(experiment, root)
     videos = _scored(planned, source, root)
-    scores = score(network, source, videos, experiment, every=every, device=device)
+    others = find_videos(source, experiment, experiment.clips.train, root) if planned.left_out else ()
+    scores = score(network, source, videos, experiment, others=others, every=every, device=device)
     return {"/".join(video): scores[video] for video in videos}
 
 
