@@ -218,6 +218,8 @@ class Experiment(_Part):
             raise ValueError(
                 f"options.modalities = {given}, but clips.inputs names {len(self.clips.inputs)} pictures"
             )
+        if self.trainer.patience and self.clips.validation is None:
+            raise ValueError("trainer.patience needs a list of videos for validation (clips.validation)")
         return self
 
     @property

@@ -50,20 +50,20 @@ def fit(
     resume: bool = True,
     report: Report | None = None,
     learning_rate_search: bool = False,
-    save_every: float = SAVE_EVERY,
+    save_every: float | None = None,
     new_loaders: bool = False,
 ) -> pl.Trainer:
     """Fit ``module`` to ``data``, going on from the state in ``folder`` where there is one and ``resume`` is True.
 
-    ``clip``: greatest norm of gradients, 0 for none. ``save_every``: seconds between saves of the state.
-    ``new_loaders``: ask ``data`` for them in every epoch, since their lengths differ. Returns the trainer; the module
+    ``clip``: greatest norm of gradients, 0 for none. ``save_every``: seconds between saves of the state, else
+    :data:`SAVE_EVERY`. ``new_loaders``: ask ``data`` for them in every epoch, since their lengths differ. Returns the trainer; the module
     holds the final weights (their moving average where ``config.average`` is set). Raises :class:`KeyboardInterrupt`
     when interrupted, with the state kept.
     """
     state = folder / STATE
     _set_threads(config)
     with _quiet_lightning():
-        kept = [*callbacks, SavedState(folder, save_every)]
+        kept = [*callbacks, SavedState(folder, SAVE_EVERY if save_every is None else save_every)]
         trainer = make_trainer(config, folder, loggers, kept, clip, report, new_loaders)
         if learning_rate_search and not state.is_file():
             _search_learning_rate(trainer, module, data)
@@ -75,11 +75,11 @@ def fit(
 def make_trainer(
     config: TrainerConfig,
     folder: Path,
-    loggers: Sequence[Any],
-    callbacks: Sequence[Callback],
-    clip: float,
-    report: Report | None,
-    new_loaders: bool,
+    loggers: Sequence[Any] = (),
+    callbacks: Sequence[Callback] = (),
+    clip: float = 0.0,
+    report: Report | None = None,
+    new_loaders: bool = False,
 ) -> pl.Trainer:
     """Lightning's trainer. Raises :class:`~gasp.errors.UsageError` for devices that are not there."""
     own = list(callbacks)
@@ -151,7 +151,7 @@ class SavedState(Checkpoint):
     end at least ``seconds`` later than the last save. A derivative of Lightning's Checkpoint so that it comes last.
     """
 
-    def __init__(self, folder: Path, seconds: float = SAVE_EVERY) -> None:
+    def __init__(self, folder: Path, seconds: float) -> None:
         self.path = folder / STATE
         self.seconds = seconds
         self._saved = -float("inf")

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -113,7 +114,10 @@ def _made_by(name: str, recipe: GlanceRecipe | FusionRecipe) -> dict[str, str]:
     return {"recipe": json.dumps({name: asdict(recipe)}), "torch": torch.__version__}
 
 
-RECIPES: dict[str, Callable[..., Path]] = {
-    "default-saliency": default_saliency,
-    "default-fusion": default_fusion,
-}
+def train_recipe(name: str, data: Path, out: Path, **options: Any) -> Path:
+    """Runs the recipe of this name; options as those of :func:`default_saliency` and :func:`default_fusion`."""
+    recipes: dict[str, Callable[..., Path]] = {
+        "default-saliency": default_saliency,
+        "default-fusion": default_fusion,
+    }
+    return recipes[name](data, out, **options)

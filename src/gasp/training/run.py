@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from gasp.config.experiments import Experiment
 from gasp.errors import UsageError
 from gasp.training.data import ClipData
-from gasp.training.fitting import STATE, Report, fit
+from gasp.training.fitting import STATE, Report, fit, make_trainer
 from gasp.training.loggers import RunLogs, log_folder, open_logs
 from gasp.training.module import SaliencyModule, begin
+from gasp.training.pictures import PictureSamples
 from gasp.training.profiling import PhaseTimes, Profile
-from gasp.training.runs import LAST_MODEL, Run, find_run, runs_folder, write_model, write_record
+from gasp.training.runs import LAST_MODEL, MODEL, Run, find_run, runs_folder, write_model, write_record
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,69 @@ class TrainingRun:
     resumed: bool = False
     unchanged: bool = False
 
+    def summary(self) -> str:
+        """What came of it, in lines for people."""
+        how = (
+            "complete already" if self.unchanged else "went on and completed" if self.resumed else "complete"
+        )
+        lines = [f"{how}: {self.epochs} epochs"]
+        for phase, name in (("training", "avg_train_"), ("validation", "avg_val_")):
+            found = {
+                one.removeprefix(name): value for one, value in self.metrics.items() if one.startswith(name)
+            }
+            if found:
+                lines.append(f"{phase}: {', '.join(f'{one} {value:.4g}' for one, value in found.items())}")
+        lines.append(f"weights: {self.last_model}")
+        lines.append(
+            f"         {self.last_model.with_name(MODEL)} (for a pipeline: fusion: {{weights: FILE}})"
+        )
+        lines += [f"best: {path}" for path in self.best]
+        lines.append(f"logs: {self.log_folder}")
+        return "\n".join([*lines, "", self.times.table()] if self.times else lines)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values."""
+        times = None if self.times is None else {"steps": self.times.steps, "seconds": self.times.seconds}
+        return {
+            "folder": str(self.folder),
+            "log_folder": str(self.log_folder),
+            "last_model": str(self.last_model),
+            "best": [str(path) for path in self.best],
+            "epochs": self.epochs,
+            "metrics": self.metrics,
+            "resumed": self.resumed,
+            "unchanged": self.unchanged,
+            "times": times,
+        }
+
+
+def check(experiment: Experiment, root: str | Path = ".") -> str:
+    """Look for everything that would stop training: data, weights to begin with, devices. What was found, in lines.
+
+    Raises :class:`~gasp.errors.GaspError` for what is wrong.
+    """
+    data, module = _prepare(experiment, Path(root))
+    make_trainer(experiment.trainer, Path(root))
+    assert data.train is not None
+    parameters = list(module.network.parameters())
+    learnt = sum(p.numel() for p in parameters if p.requires_grad)
+    lines = [
+        f"{experiment.network}: {sum(p.numel() for p in parameters):,} parameters, {learnt:,} of them learn",
+        f"{len(data.train.videos)} videos to learn from, {len(data.train)} clips of {experiment.context} frames "
+        "an epoch",
+    ]
+    if data.validation is not None:
+        lines.append(f"{len(data.validation.videos)} videos to validate on, {len(data.validation)} clips")
+    return "\n".join(lines)
+
+
+def _prepare(experiment: Experiment, root: Path) -> tuple[ClipData, SaliencyModule]:
+    data = ClipData(experiment, root)
+    data.check()
+    module = SaliencyModule(experiment)
+    begin(module.network, experiment)
+    return data, module
+
 
 def train(
     experiment: Experiment,
@@ -72,10 +135,7 @@ def train(
     if earlier is not None and earlier.complete and first:
         return _as_it_is(earlier, experiment, root)
     pl.seed_everything(experiment.trainer.seed, workers=True, verbose=False)
-    data = ClipData(experiment, root)
-    data.check()
-    module = SaliencyModule(experiment)
-    begin(module.network, experiment)
+    data, module = _prepare(experiment, root)
     logs = open_logs(experiment, root, key=None if earlier is None else earlier.key)
     folder = runs_folder(experiment, root) / logs.key
     resumed = (folder / STATE).is_file()
@@ -141,14 +201,9 @@ def _train(
 
 def _callbacks(experiment: Experiment, logs: RunLogs) -> list[Callback]:
     callbacks: list[Callback] = []
-    validated = experiment.clips.validation is not None
     if experiment.trainer.patience:
-        if not validated:
-            raise UsageError("trainer.patience needs a list of videos for validation (clips.validation)")
         callbacks.append(EarlyStopping("val_loss", patience=experiment.trainer.patience, check_finite=False))
     if experiment.logging.pictures:
-        from gasp.training.pictures import PictureSamples
-
         callbacks.append(PictureSamples(logs.folder))
     return callbacks
 
@@ -227,4 +282,4 @@ def _as_it_is(run: Run, experiment: Experiment, root: Path) -> TrainingRun:
     )  # fmt: skip
 
 
-__all__: Sequence[str] = ["TrainingRun", "train"]
+__all__ = ["TrainingRun", "check", "train"]
