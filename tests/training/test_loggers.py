@@ -220,7 +220,9 @@ def test_a_run_may_go_on_with_comet(tmp_path, monkeypatch):
     again.loggers[1].finalize("success")
     assert again.key == key == "version_0"
     (archive,) = again.folder.glob("*.zip")
-    assert archive.stem.startswith(again.loggers[1].version), "Comet knows it by a key of the length that it wants"
+    assert archive.stem.startswith(again.loggers[1].version), (
+        "Comet knows it by a key of the length that it wants"
+    )
 
 
 def test_a_comet_that_cannot_be_reached_is_named(tmp_path, monkeypatch):

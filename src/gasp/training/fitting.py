@@ -56,9 +56,9 @@ def fit(
     """Fit ``module`` to ``data``, going on from the state in ``folder`` where there is one and ``resume`` is True.
 
     ``clip``: greatest norm of gradients, 0 for none. ``save_every``: seconds between saves of the state, else
-    :data:`SAVE_EVERY`. ``new_loaders``: ask ``data`` for them in every epoch, since their lengths differ. Returns the trainer; the module
-    holds the final weights (their moving average where ``config.average`` is set). Raises :class:`KeyboardInterrupt`
-    when interrupted, with the state kept.
+    :data:`SAVE_EVERY`. ``new_loaders``: ask ``data`` for them in every epoch, since their lengths differ. Returns the
+    trainer; the module holds the final weights (their moving average where ``config.average`` is set). Raises
+    :class:`KeyboardInterrupt` when interrupted, with the state kept.
     """
     state = folder / STATE
     _set_threads(config)
