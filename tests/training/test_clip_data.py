@@ -92,6 +92,8 @@ def test_every_epoch_has_every_video_once(made: Path) -> None:
         names = [name for part, at, names in seen if (part, at) == ("train", epoch) for name in names]
         assert sorted(map(video, names)) == sorted(VIDEOS[:4])
     assert seen[0][2] != seen[3][2]
+    # Validation draws anew in every epoch, as in 2021.
+    assert len({names for part, _, names in seen if part == "validation"}) > 1
     assert seen == read(ClipData(experiment(seed=5), made))
     assert seen != read(ClipData(experiment(seed=6), made))
 
@@ -107,6 +109,14 @@ def test_folders_and_store_give_the_same_order(made: Path) -> None:
 def test_without_validation(made: Path) -> None:
     seen = read(ClipData(experiment(validation=None), made), 1)
     assert [part for part, _, _ in seen] == ["train", "train"]
+
+
+def test_all_clips_of_validation_are_the_same_each_time(made: Path) -> None:
+    seen = read(ClipData(experiment(validation_choice="all"), made), 2)
+    validated = [names for part, _, names in seen if part == "validation"]
+    assert validated[:2] == validated[2:]
+    starts = [name.split()[2] for names in validated[:2] for name in names]
+    assert starts == ["1", "4", "7"]
 
 
 def test_a_batch_is_no_larger_than_the_data(made: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -56,7 +56,9 @@ def check_sweep(sweep: Sweep, root: str | Path = ".") -> list[Planned]:
     planned = sweep.plan()
     if sweep.leave_one_out:
         planned = [part for one in planned for part in leave_each_out(one, root)]
-    for one in planned:
+    # Experiments that read the same clips are checked once: it takes a second for each where there are many folders.
+    alike = {(one.experiment.clips, one.experiment.context, one.experiment.trainer): one for one in planned}
+    for one in alike.values():
         _check(one, root)
     return planned
 
