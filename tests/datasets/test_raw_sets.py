@@ -118,6 +118,94 @@ def test_gaze_outside_the_picture_is_counted(tmp_path):
     }  # fmt: skip
 
 
+HEAD = "video,observer,onset_ms,duration_ms,x,y"
+ROW = "talk,1,0,40,30,30"
+
+
+def own_set(folder, text, encoding="utf-8"):
+    gaze_sets.make_table(folder)
+    (folder / "fixations.csv").write_bytes(text.encode(encoding))
+    return open_set("own", folder)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_tables_may_come_from_spreadsheets(encoding, end, tmp_path):
+    text = end.join([HEAD.replace(",", ", "), f"{ROW},,,", "", " , ".join(ROW.split(",")), ""])
+    assert len(own_set(tmp_path, text, encoding).fixations("talk")) == 2
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "talk,1,0,40",
+        "talk,1,0,40,3,5,2,5",
+        "talk,1,0,40,30,30,-2",
+        'talk,1,0,40,"3,5",2,1',
+        "talk,1,0,0,30,30,1",
+    ],
+)
+def test_malformed_rows_make_no_fixations(row, tmp_path):
+    own = own_set(tmp_path, f"{HEAD},weight\n{ROW},1\n{row}\n")
+    assert len(own.fixations("talk")) == 1
+    assert own.skipped == {"malformed rows": 1}
+    assert own.problems == ["fixations.csv has 1 malformed rows, the first is row 2; they are left out"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        (f"{HEAD}\n{ROW}".replace(",", ";"), "separated by commas"),
+        (f"{HEAD}\n", "no usable row"),
+        (f"{HEAD}\ntalk,zoé,0,40,1,1", "UTF-8"),
+    ],
+)
+def test_unusable_tables_say_why(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        own_set(tmp_path, text, "latin-1")
+
+
+def test_a_video_on_which_nobody_looks_is_named(tmp_path):
+    own = own_set(tmp_path, f"{HEAD}\ntalk,1,0,40,nan,nan\n")
+    assert len(own.fixations("talk")) == 0
+    assert own.skipped == {"fixations lost": 1, "videos without gaze": 1}
+    assert own.problems == ["no fixation on talk can be used"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "skipped"),
+    [
+        ("0\t10\t120\t100\t1\t1\t1\t1\t1\n", {"malformed rows": OBSERVERS}),
+        ("1\t10\t120\t-5\t1\t1\t1\t1\t1\n", {"fixations lost": OBSERVERS}),
+        ("", {"empty files": OBSERVERS}),
+    ],
+)
+def test_diem_rows_that_cannot_be_right(lines, skipped, tmp_path):
+    folder = gaze_sets.make_diem(tmp_path)
+    for path in (folder / "talk_96x64" / "event_data").iterdir():
+        path.write_text(lines)
+    diem = open_set("diem", folder)
+    assert len(diem.fixations("talk_96x64")) == 0
+    assert diem.skipped == skipped | {"videos without gaze": 1}
+
+
+def test_gaze_of_another_length_or_shape_is_named(tmp_path):
+    def coutrot(data):
+        info = {"fps": 25.0, "vidwidth": WIDTH, "vidheight": HEIGHT, "nframe": FRAMES}
+        database = {"OriginalSounds": {"clip_2": {"data": data, "info": info}}}
+        savemat(tmp_path / "coutrot_database1.mat", {"Coutrot_Database1": database})
+        return open_set("coutrot1", tmp_path)
+
+    gaze_sets.make_coutrot(tmp_path)
+    gaze_of_all = gaze_sets.samples(dy=20)
+    longer = coutrot(np.concatenate([gaze_of_all] * 3, axis=1))
+    assert int(longer.fixations_at("clip_2", 3).x[0]) == gaze(3, 0)[0]
+    assert longer.skipped["other lengths"] == 1
+    with pytest.raises(InputError, match="2 to 3, pictures, observers"):
+        coutrot(gaze_of_all[:1]).fixations("clip_2")
+
+
 def test_faults_are_counted_once_however_often_a_video_is_read(tmp_path):
     names = ("a", "b", "c", "d")
     folder = gaze_sets.make_table(tmp_path, names, frames=2)

@@ -63,7 +63,8 @@ def test_wrong_names_and_rows_are_refused(tmp_path):
         head + "a,fast,Social,own\n": "fps",
         head + "../a,25,Social,own\n": "id",
         head + "a,25,Social,own\na,30,Social,own\n": "twice",
-        head + "a,25\n": "id",
+        head + "a,25\n": "line 2: 2 fields instead of 4",
+        head + ",25,Social,own\n": "id",
     }.items():
         path.write_text(text)
         with pytest.raises(InputError, match=message):

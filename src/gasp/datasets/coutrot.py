@@ -71,7 +71,8 @@ class CoutrotSet(VideoSet):
         fps = scalar(info, "fps", f"{where}.info")
         self._check_rate(video, fps, where)
         size = (scalar(info, "vidwidth", f"{where}.info"), scalar(info, "vidheight", f"{where}.info"))
-        gaze = samples(entry(clip, "data", where), f"{where}.data")
+        gaze = samples(entry(clip, "data", where), f"{where}.data", most=3)
+        self._check_length(video, gaze.shape[1] / fps)
         columns = per_picture(gaze, video, fps)
         # Gaze refers to the picture as it was shown; a file of another size is the same picture scaled.
         if not (size[0] > 0 and size[1] > 0):

@@ -81,7 +81,9 @@ class DiemSet(VideoSet):
         observer = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
         self._check_rate(video, RATE, "DIEM")
         fixating = rows[:, self._eye + 3] == _FIXATION
-        rows, observer = rows[fixating], observer[fixating]
+        counted = rows[:, 0] >= 1
+        self._count("malformed rows", int((fixating & ~counted).sum()))
+        rows, observer = rows[fixating & counted], observer[fixating & counted]
         return self._inside(
             video,
             rows[:, self._eye],
@@ -95,13 +97,16 @@ class DiemSet(VideoSet):
     def _read_text(self, path: Path) -> NDArray[np.float64]:
         """The rows of one observer, (n, 9); malformed ones are left out and counted."""
         try:
+            if not path.stat().st_size:
+                self._problem("empty files", f"{path.name} is empty")
+                return np.zeros((0, _COLUMNS))
             return np.loadtxt(path, delimiter="\t", ndmin=2, dtype=np.float64, usecols=range(_COLUMNS))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error}") from None
         except (ValueError, IndexError):
             pass  # row by row then
-        rows, bad = [], 0
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        rows, bad = [], []
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             try:
                 values = [float(text) for text in line.split("\t")]
             except ValueError:
@@ -109,9 +114,13 @@ class DiemSet(VideoSet):
             if len(values) >= _COLUMNS:
                 rows.append(values[:_COLUMNS])
             elif line.strip():
-                bad += 1
+                bad.append(number)
         if bad:
-            self._problem("malformed rows", f"{path.name} has {bad} malformed rows; they are left out", bad)
+            self._problem(
+                "malformed rows",
+                f"{path.name} has {len(bad)} malformed rows, the first is line {bad[0]}; they are left out",
+                len(bad),
+            )
         return np.array(rows, np.float64).reshape(-1, _COLUMNS)
 
 

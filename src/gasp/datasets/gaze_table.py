@@ -118,9 +118,15 @@ class GazeTableSet(VideoSet):
         for values in columns.values():
             good &= ~np.isinf(values)
         good &= ~(columns["duration_ms"] <= 0)
-        bad = int((~good).sum())
-        if bad:
-            self._problem("malformed rows", f"{path.name} has {bad} malformed rows; they are left out", bad)
+        if "weight" in columns:
+            good &= ~(columns["weight"] < 0)
+        bad = np.flatnonzero(~good)
+        if len(bad):
+            self._problem(
+                "malformed rows",
+                f"{path.name} has {len(bad)} malformed rows, the first is row {bad[0] + 1}; they are left out",
+                len(bad),
+            )
         if not good.any():
             raise InputError(f"{path} holds no usable row")
         names, observer = np.unique([str(value) for value in table["observer"]], return_inverse=True)
@@ -141,7 +147,7 @@ def _number(value: Any) -> float:
 
 
 def _read_text(path: Path) -> Columns:
-    rows = read_csv(path, COLUMNS)
+    rows = read_csv(path, COLUMNS, lenient=True)
     names = [*COLUMNS, *(["weight"] if rows and "weight" in rows[0] else [])]
     return {name: np.array([row[name] for row in rows], object) for name in names}
 

@@ -55,14 +55,14 @@ def scalar(struct: Any, name: str, where: str) -> float:
         raise InputError(f"{where}: the field {name!r} is not a number") from None
 
 
-def samples(value: Any, where: str) -> NDArray[np.float64]:
-    """Gaze samples, float64 (rows, pictures, observers), at least two rows; one observer may come as 2-D."""
+def samples(value: Any, where: str, *, most: int) -> NDArray[np.float64]:
+    """Gaze samples, float64 (rows, pictures, observers), 2 to ``most`` rows; one observer may come as 2-D."""
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{where} holds no array of numbers") from None
     if array.ndim == 2:
         array = array[..., None]
-    if array.ndim != 3 or array.shape[0] < 2 or not array.size:
-        raise InputError(f"{where} is {array.shape}, not (2 or 3, pictures, observers)")
+    if array.ndim != 3 or not 2 <= array.shape[0] <= most or not array.size:
+        raise InputError(f"{where} is {array.shape}, not (2 to {most}, pictures, observers)")
     return array

@@ -57,8 +57,9 @@ class SumMeEtmdSet(VideoSet):
         return probe_video(video, self._files[video])
 
     def _read_fixations(self, video: Video) -> Fixations:
-        gaze = samples(self._data[video.name], f"{self._file}: eye_data_all.{video.name}")[:2]
+        gaze = samples(self._data[video.name], f"{self._file}: eye_data_all.{video.name}", most=10)[:2]
         gaze = np.where(gaze < 0, np.nan, gaze)
+        self._check_length(video, gaze.shape[1] / video.fps)
         columns = per_picture(gaze, video, video.fps)
         columns["x"] = columns["x"] * video.width
         columns["y"] = columns["y"] * video.height

@@ -16,21 +16,57 @@ from gasp.errors import InputError
 T = TypeVar("T")
 
 
-def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, checked to hold ``columns``."""
+DAMAGED = "?"
+"""What a lenient reader gives for every field of a row that has too few or too many."""
+
+
+def read_csv(path: Path, columns: Iterable[str], *, lenient: bool = False) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, checked to hold ``columns``; spaces around fields do not count.
+
+    A row with more or fewer fields than the header is an error that names the line; or, with ``lenient``,
+    :data:`DAMAGED` in every field.
+    """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            if missing:
-                raise InputError(
-                    f"{path} lacks the column(s) {', '.join(missing)}; it has {reader.fieldnames}"
-                )
-            return list(reader)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            header = [name.strip() for name in next(reader, [])]
+            _check_header(path, header, columns)
+            rows = []
+            for values in reader:
+                row = _row(header, values)
+                if row is None and not lenient:
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: {len(values)} fields instead of {len(header)}"
+                    )
+                if values:
+                    rows.append(row or dict.fromkeys(header, DAMAGED))
+            return rows
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error}); save it as CSV UTF-8") from error
+    except (OSError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def _check_header(path: Path, header: list[str], columns: Iterable[str]) -> None:
+    missing = [name for name in columns if name not in header]
+    if not missing:
+        return
+    if not header:
+        raise InputError(f"{path} is empty; its first line should name the columns {', '.join(columns)}")
+    separated = len(header) == 1 and any(mark in header[0] for mark in ";\t")
+    hint = "; columns are separated by commas" if separated else ""
+    raise InputError(f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(header)}{hint}")
+
+
+def _row(header: list[str], values: list[str]) -> dict[str, str] | None:
+    """The fields by name; None when there are too few or too many (empty ones at the end apart)."""
+    if not values:
+        return {}
+    if len(values) < len(header) or any(value.strip() for value in values[len(header) :]):
+        return None
+    return {name: value.strip() for name, value in zip(header, values, strict=False)}
 
 
 def field(row: dict[str, str], name: str, kind: Callable[[str], T], path: Path) -> T:

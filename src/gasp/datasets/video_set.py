@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 #: Frame rates that differ by less than this fraction are the same (29.97 and 30).
 SAME_RATE = 0.005
 
+#: A video and its gaze last equally long when they differ by less than this fraction.
+SAME_LENGTH = 0.05
+
 _CACHED = 2  # videos whose fixations are kept in memory
 
 
@@ -129,7 +132,9 @@ class VideoSet(ABC):
                 read = self._read_fixations(known)
             finally:
                 self._again = False
-                self._judged.add(video)
+            if not len(read) and video not in self._judged:
+                self._problem("videos without gaze", f"no fixation on {video} can be used")
+            self._judged.add(video)
             while len(self._read) >= _CACHED:
                 self._read.pop(next(iter(self._read)))
             self._read[video] = read
@@ -192,18 +197,32 @@ class VideoSet(ABC):
                 f"{recorded:.3f}; they are aligned by time",
             )
 
+    def _check_length(self, video: Video, seconds: float) -> None:
+        """Names a video that is much shorter or longer than the recording of gaze on it."""
+        lasts = video.frames / video.fps
+        if video.frames and abs(seconds - lasts) > max(SAME_LENGTH * lasts, 0.5):
+            self._problem(
+                "other lengths",
+                f"{video.name} lasts {lasts:.1f} s, its gaze was recorded for {seconds:.1f} s; both begin together",
+            )
+
     def _inside(
         self, video: Video, x: NDArray[Any], y: NDArray[Any], observer: Any, **columns: Any
     ) -> Fixations:
-        """Fixations without those that are not numbers or lie outside the picture, which are counted."""
+        """Fixations without those that are lost or lie outside the picture, which are counted.
+
+        Lost is what is not a number, and what lasts or weighs less than nothing.
+        """
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         given = {"observer": np.broadcast_to(observer, x.shape)}
         given |= {
             name: np.broadcast_to(np.asarray(value, np.float64), x.shape) for name, value in columns.items()
         }
         found = np.isfinite(x) & np.isfinite(y)
-        for value in columns.values():
+        for name, value in columns.items():
             found &= np.isfinite(value)
+            if name in ("duration", "weight"):
+                found &= np.asarray(value) >= 0
         kept = {name: value[found] for name, value in given.items()}
         fixations = Fixations.create(x[found], y[found], **kept)
         inside = fixations.inside(video.height, video.width)
