@@ -30,24 +30,27 @@ _SQUARE_LIMIT = {torch.float32: 1e30, torch.float64: 1e200}
 
 
 class Argument(NamedTuple):
-    """One map argument of a metric: its name for messages, its value, and what it has to be."""
+    """One map argument of a metric: its name for messages, its value, what it has to be, and what is needed of it."""
 
     name: str
     value: Maps
     is_fixations: bool = False
     non_negative: bool = False
+    squares: bool = False
 
 
 class Rows:
     """Checked maps: ``values`` (n, H, W) in float32 or float64, and ``total``, their sums (n,) in float64.
 
-    Whatever else needs a pass over the pixels is found when it is asked for.
+    ``square``: the sums of their squares, where they were asked for. Whatever else needs a pass over the pixels is
+    found when it is asked for.
     """
 
-    def __init__(self, name: str, values: Tensor, total: Tensor) -> None:
+    def __init__(self, name: str, values: Tensor, total: Tensor, square: Tensor | None = None) -> None:
         self.name = name
         self.values = values
         self.total = total
+        self.square = square
 
     @property
     def pixels(self) -> int:
@@ -73,7 +76,8 @@ class Rows:
 
     def expand(self, count: int) -> Rows:
         """The same map ``count`` times, without a copy."""
-        return Rows(self.name, self.values.expand(count, -1, -1), self.total.expand(count))
+        square = None if self.square is None else self.square.expand(count)
+        return Rows(self.name, self.values.expand(count, -1, -1), self.total.expand(count), square)
 
 
 def evaluate(function: Callable[..., Tensor], *arguments: Argument, at_once: int = 1) -> Scores:
@@ -131,14 +135,35 @@ def resize(saliency: Maps, height: int, width: int) -> Maps:
     return result if isinstance(saliency, Tensor) else result.numpy()
 
 
-def nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and pixels of the true entries of a (n, H, W) or (n, pixels) mask, row by row."""
+class Points(NamedTuple):
+    """The true entries of masks (n, H, W): their ``places`` in all pixels as one row, ascending, and how many, (n,)."""
+
+    places: Tensor
+    count: Tensor
+
+    def values_of(self, maps: Tensor) -> Tensor:
+        """The values of maps (n, H, W) there, in one row."""
+        if maps.stride(0) == 0:  # one map for all masks: not to be copied
+            return maps[0].reshape(-1)[self.places % maps[0].numel()]
+        return maps.reshape(-1)[self.places]
+
+    def rows(self) -> Tensor:
+        """The mask that each belongs to, 0..n - 1."""
+        return torch.repeat_interleave(self.count)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean in each mask of the values given in one row, (n,); NaN for a mask without any."""
+        return values.new_zeros(len(self.count)).index_add(0, self.rows(), values) / self.count
+
+
+def points_of(mask: Tensor) -> Points:
+    """The true entries of a mask (n, H, W) or (n, pixels)."""
     if mask.device.type == "cpu":  # NumPy is several times faster here when few entries are true
-        flat = torch.from_numpy(_true_places(mask.numpy()))
+        places = torch.from_numpy(_true_places(mask.numpy()))
     else:
-        flat = mask.reshape(-1).nonzero().squeeze(1)
-    pixels = mask.shape[1:].numel()
-    return flat.div(pixels, rounding_mode="floor"), flat % pixels
+        places = mask.reshape(-1).nonzero().squeeze(1)
+    ends = torch.arange(len(mask) + 1, device=mask.device) * mask.shape[1:].numel()
+    return Points(places, torch.searchsorted(places, ends).diff())
 
 
 def _true_places(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -146,17 +171,12 @@ def _true_places(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     flat = flags.ravel()
     if flat.size % 8:
         return np.flatnonzero(flat)
-    words = np.flatnonzero(flat.view(np.uint64) != 0)
+    eights = flat.view(np.uint64)
+    words = np.flatnonzero(eights != 0)
     if 128 * len(words) > flat.size:
         return np.flatnonzero(flat)
-    places = np.flatnonzero(flat.reshape(-1, 8)[words])
-    return np.asarray(8 * words[places // 8] + places % 8)
-
-
-def mean_by_row(values: Tensor, rows: Tensor, height: int) -> Tensor:
-    """Mean of the values that belong to each of the rows 0..height - 1; NaN for a row without any."""
-    sums = values.new_zeros(height).index_add(0, rows, values)
-    return sums / torch.bincount(rows, minlength=height)
+    places = np.flatnonzero(eights[words].view(np.bool_))
+    return np.asarray((words[places >> 3] << 3) + (places & 7))
 
 
 def total(values: Tensor) -> Tensor:
@@ -169,8 +189,33 @@ def total(values: Tensor) -> Tensor:
 
 
 def dot(first: Tensor, second: Tensor) -> Tensor:
-    """Sums (n,) in float64 of the products of maps (n, H, W)."""
-    return total(first * second)
+    """Sums (n,) in float64 of the products of maps (n, H, W); lines as in :func:`total`."""
+    if on_cpu_alone(first, second):
+        with np.errstate(all="ignore"):  # what overflows is seen to by the caller
+            lines = torch.from_numpy(np.vecdot(first.numpy(), second.numpy()))  # without keeping the products
+    else:
+        lines = torch.linalg.vecdot(first, second)
+    return lines.sum(-1, dtype=torch.float64)
+
+
+def sums(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums (n,) in float64 of maps (n, H, W) and of their squares; lines as in :func:`total`."""
+    if not on_cpu_alone(values):
+        return total(values), dot(values, values)
+    maps = values.numpy()
+    ones = np.ones(maps.shape[-1], maps.dtype)
+    lines = np.empty((2, *maps.shape[:2]), maps.dtype)
+    with np.errstate(all="ignore"):
+        for each, of_values, of_squares in zip(maps, *lines, strict=True):
+            np.vecdot(each, ones, out=of_values)
+            np.vecdot(each, each, out=of_squares)  # while the map is in the cache
+    both = torch.from_numpy(lines.sum(-1, dtype=np.float64))
+    return both[0], both[1]
+
+
+def on_cpu_alone(*maps: Tensor) -> bool:
+    """Whether NumPy, which is quicker here, can take the place of PyTorch."""
+    return not any(each.requires_grad or each.device.type != "cpu" for each in maps)
 
 
 def from_zero(rows: Rows, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -195,7 +240,8 @@ def moments(rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
     leave the range of the type, the maps are shifted and scaled as by :func:`from_zero`.
     """
     values = rows.values
-    mean, square = rows.total / rows.pixels, dot(values, values) / rows.pixels
+    square = dot(values, values) if rows.square is None else rows.square
+    mean, square = rows.total / rows.pixels, square / rows.pixels
     limit = _SQUARE_LIMIT[values.dtype]
     if not ((square - mean**2 > square / 20) & (square > 1 / limit) & (square < limit)).all():
         values = from_zero(rows)
@@ -258,7 +304,7 @@ def _checked(argument: Argument, values: Tensor) -> Rows | Tensor:
         values = values.double()
     elif values.dtype != torch.float64:
         values = values.float()
-    rows = Rows(argument.name, values, total(values))
+    rows = Rows(argument.name, values, *(sums(values) if argument.squares else (total(values),)))
     if not rows.total.isfinite().all():
         _ = rows.extremes  # raises, unless only the sum in float32 overflowed
         rows = Rows(argument.name, values.double(), total(values.double()))

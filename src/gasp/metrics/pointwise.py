@@ -13,9 +13,8 @@ from gasp.metrics.maps import (
     Scores,
     evaluate,
     from_zero,
-    mean_by_row,
     moments,
-    nonzero,
+    points_of,
     total,
 )
 
@@ -38,9 +37,9 @@ def nss(saliency: Maps, fixations: Maps) -> Scores:
     """
     return evaluate(
         _nss,
-        Argument("saliency", saliency),
+        Argument("saliency", saliency, squares=True),
         Argument("fixations", fixations, is_fixations=True),
-        at_once=2,
+        at_once=8,
     )
 
 
@@ -74,19 +73,19 @@ def information_gain(saliency: Maps, fixations: Maps, baseline: Maps) -> Scores:
 
 def _nss(saliency: Rows, fixations: Tensor) -> Tensor:
     values, mean, variance = moments(saliency)
-    rows, pixels = nonzero(fixations)
-    fixated = values.flatten(1)[rows, pixels].double()
-    return (mean_by_row(fixated, rows, len(values)) - mean) / variance.sqrt()
+    points = points_of(fixations)
+    return (points.mean(points.values_of(values).double()) - mean) / variance.sqrt()
 
 
 def _information_gain(saliency: Rows, fixations: Tensor, baseline: Rows) -> Tensor:
-    rows, pixels = nonzero(fixations)
+    points = points_of(fixations)
+    rows = points.rows()
     # Scaling to sum 1 follows, so that scaling the prediction to 0..1 amounts to shifting its minimum to 0.
     shifted = from_zero(saliency, saliency.values.dtype)
     predicted, expected = (
-        values.flatten(1)[rows, pixels].double() / sums[rows]
+        points.values_of(values).double() / sums[rows]
         for values, sums in ((shifted, total(shifted)), (baseline.values, baseline.total))
     )
     # The smallest value is 0 whatever the map: its gradient is 0, not the difference of two huge numbers.
     predicted = predicted.masked_fill(predicted == 0, 0)
-    return mean_by_row(torch.log2(EPS + predicted) - torch.log2(EPS + expected), rows, len(fixations))
+    return points.mean(torch.log2(EPS + predicted) - torch.log2(EPS + expected))
