@@ -137,6 +137,12 @@ class Evaluation:
         return sum(len(video.frames) for video in self.videos)
 
     @property
+    def unit(self) -> str:
+        """What is drawn: "video" or "picture", with the plural's s where there are several."""
+        kind = "video" if any(video.times.any() for video in self.videos) else "picture"
+        return kind if len(self.videos) == 1 else f"{kind}s"
+
+    @property
     def reference(self) -> int | None:
         """Place of the system that the others are compared with: the first; None with baselines only."""
         return next((i for i, system in enumerate(self.systems) if system.kind == "system"), None)

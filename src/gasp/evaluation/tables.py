@@ -116,11 +116,12 @@ def plain(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def written(value: Interval, *, signed: bool = False) -> tuple[str, str]:
-    """The mean and its interval as text, dashes where undefined; with sign for differences."""
+    """Mean and interval as text, with sign for differences; a dash where undefined, no interval for one video."""
     if not value.count:
         return "–", ""
     sign = "+" if signed else ""
-    return f"{value.mean:{sign}.3f}", f"[{value.low:{sign}.2f}, {value.high:{sign}.2f}]"
+    mean = f"{value.mean:{sign}.3f}"
+    return mean, "" if value.count == 1 else f"[{value.low:{sign}.2f}, {value.high:{sign}.2f}]"
 
 
 def sections(evaluation: Evaluation) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -136,7 +137,9 @@ def sections(evaluation: Evaluation) -> list[tuple[str, list[str], list[list[str
         [name, *cells(evaluation.overall(place, m) for m in places)]
         for place, name in enumerate(evaluation.names)
     ]
-    count = f"{len(evaluation.videos)} videos or pictures, {evaluation.frame_count} frames"
+    count = f"{len(evaluation.videos)} {evaluation.unit}"
+    if evaluation.frame_count != len(evaluation.videos):
+        count += f", {evaluation.frame_count} frames"
     tables.append((f"Scores: {count}", ["", *titles], rows))
     reference = evaluation.reference
     if reference is None:
@@ -186,7 +189,8 @@ def notes(evaluation: Evaluation) -> str:
     if "other observers" in evaluation.names:
         text += (
             " Other observers: each observer is predicted from all others; for CC, SIM and KLD one half of the "
-            "observers from the other half (CC corrected to the full number)."
+            "observers from the other half (CC corrected to the full number; SIM and KLD cannot be, and fall short "
+            "of what can be reached)."
         )
     return text
 
@@ -216,7 +220,8 @@ def latex(evaluation: Evaluation) -> str:
                 continue
             half = max(value.high - value.mean, value.mean - value.low)
             mean = f"\\mathbf{{{value.mean:.3f}}}" if best[m] == place else f"{value.mean:.3f}"
-            cells.append(f"${mean}$ {{\\scriptsize $\\pm {half:.3f}$}}")
+            spread = "" if value.count == 1 else f" {{\\scriptsize $\\pm {half:.3f}$}}"
+            cells.append(f"${mean}${spread}")
         lines.append(f"{_escape(system.name)} & " + " & ".join(cells) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 

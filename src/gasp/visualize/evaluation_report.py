@@ -57,8 +57,9 @@ def render_evaluation(evaluation: Evaluation) -> str:
 
 def _header(evaluation: Evaluation) -> str:
     count, reference = len(evaluation.videos), evaluation.reference
-    tiles = [(f"{count:,}", "video or picture" if count == 1 else "videos or pictures")]
-    tiles.append((f"{evaluation.frame_count:,}", "frames scored"))
+    tiles = [(f"{count:,}", evaluation.unit)]
+    if evaluation.frame_count != count:
+        tiles.append((f"{evaluation.frame_count:,}", "frames scored"))
     if reference is not None:
         for key in ("nss", "cc", "aucj"):
             m = KEYS.index(key)
@@ -120,7 +121,7 @@ def _distributions(evaluation: Evaluation) -> str:
             rows.append(DotRow(evaluation.names[place], colour, values, value.mean, value.low, value.high))
         charts.append(f"<div><h3>{escape(_title(metric))}</h3>{dot_chart(rows)}</div>")
     return (
-        "<h2>Distributions</h2><p class='note'>A dot per video or picture (mean of its frames), the mean of all, and "
+        "<h2>Distributions</h2><p class='note'>A dot per video (mean of its frames) or picture, the mean of all, and "
         f'its interval.</p><div class="charts">{"".join(charts)}</div>'
     )
 
