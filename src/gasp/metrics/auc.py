@@ -221,7 +221,7 @@ def _shuffled(
         below, equal = _ranks(saliency, points, counted=others)
     else:
         below, equal = _ranks_among_few(_padded(saliency, negatives), points)
-    return _wins(below, equal, count) / (count * negatives.count)
+    return _wins(below, equal, count) / (count * negatives.counts)
 
 
 def _area_against(negatives: list[Tensor], points: Tensor, count: Tensor) -> Tensor:
@@ -269,14 +269,14 @@ def _flat(saliency: Rows) -> Tensor:
 def _gather(saliency: Rows, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Values where ``mask`` is true, sorted, (n, most of a row) padded with infinity; and how many, (n,)."""
     points = points_of(mask)
-    return _sorted(_padded(saliency, points)), points.count
+    return _sorted(_padded(saliency, points)), points.counts
 
 
 def _padded(saliency: Rows, points: Points) -> Tensor:
     """The values at some pixels as (n, most of a row), padded with infinity."""
-    padded = saliency.values.new_full((len(points.count), int(points.count.max())), torch.inf)
+    padded = saliency.values.new_full((len(points.counts), int(points.counts.max())), torch.inf)
     values = points.values_of(saliency.values.detach())
-    return padded.masked_scatter_(_is_point(padded, points.count), values)
+    return padded.masked_scatter_(_is_point(padded, points.counts), values)
 
 
 def _sorted(values: Tensor) -> Tensor:

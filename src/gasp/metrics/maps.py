@@ -139,7 +139,7 @@ class Points(NamedTuple):
     """The true entries of masks (n, H, W): their ``places`` in all pixels as one row, ascending, and how many, (n,)."""
 
     places: Tensor
-    count: Tensor
+    counts: Tensor
 
     def values_of(self, maps: Tensor) -> Tensor:
         """The values of maps (n, H, W) there, in one row."""
@@ -149,11 +149,11 @@ class Points(NamedTuple):
 
     def rows(self) -> Tensor:
         """The mask that each belongs to, 0..n - 1."""
-        return torch.repeat_interleave(self.count)
+        return torch.repeat_interleave(self.counts)
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean in each mask of the values given in one row, (n,); NaN for a mask without any."""
-        return values.new_zeros(len(self.count)).index_add(0, self.rows(), values) / self.count
+        return values.new_zeros(len(self.counts)).index_add(0, self.rows(), values) / self.counts
 
 
 def points_of(mask: Tensor) -> Points:
