@@ -175,6 +175,31 @@ def test_a_flicker_is_bridged_no_longer_than_it_was_seen() -> None:
     assert still(tracker, [], 1, start=5) == []
 
 
+def test_a_face_found_twice_is_one_person() -> None:
+    tracker = FaceTracker()
+    (before,) = still(tracker, [face(100)], 5)
+    twice = [face(94, score=0.7), face(110, side=50)]
+    assert [f.track_id for f in still(tracker, twice, 3, start=5)] == [before.track_id]
+    # ... also when only the other find is left afterwards.
+    assert [f.track_id for f in still(tracker, twice[1:], 20, start=8)] == [before.track_id]
+
+
+def test_people_behind_one_another_are_told_apart() -> None:
+    tracker = FaceTracker()
+    faces = still(tracker, [face(100), face(122)], 5)
+    assert len({f.track_id for f in faces}) == 2
+
+
+def test_somebody_less_alike_is_recognised_where_nobody_else_comes_near() -> None:
+    alike = np.array([[0.78, 0.4], [0.45, 0.9]])
+    unsure = np.array([[0.78, 0.7], [0.45, 0.9]])
+    tracker = FaceTracker()
+    assert tracker._alike(alike).tolist() == [[True, False], [False, True]]
+    assert tracker._alike(unsure).tolist() == [[False, False], [False, True]]
+    # One person before, one now: nothing to compare with.
+    assert tracker._alike(alike[:1, :1]).tolist() == [[False]]
+
+
 def test_a_weak_find_in_place_goes_before_a_better_one_beside_it() -> None:
     tracker = FaceTracker()
     (before,) = still(tracker, [face(100)], 5)

@@ -26,6 +26,7 @@ OPTIONAL = {
     "onnx": "gasp models export --format onnx",
     "onnxruntime": "the check of exported ONNX files",
     "zarr": "gasp predict --maps zarr",
+    "matplotlib": "figures of gasp train",
 }
 CODECS = {"h264": "r", "libx264": "w", "aac": "w", "vp9": "r", "hevc": "r", "av1": "r", "gif": "w"}
 
@@ -87,7 +88,8 @@ def _version(package: str) -> str | None:
 def _devices() -> list[str]:
     import torch
 
-    devices = [f"cpu ({torch.get_num_threads()} threads)"]
+    threads = torch.get_num_threads()
+    devices = [f"cpu ({threads} thread{'' if threads == 1 else 's'})"]
     if torch.cuda.is_available():
         devices += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
@@ -159,7 +161,7 @@ def _show(findings: dict[str, Any]) -> None:
     installed = [f"{name} {version}" for name, version in findings["versions"].items() if version]
     table.add_row("installed", ", ".join(installed))
     for name, use in findings["missing_extras"].items():
-        table.add_row("optional", f"{name} is not installed (for {use}): pip install {name}")
+        table.add_row("optional", f"{name} is not installed ({use}): pip install {name}")
     if "devices" in findings:
         table.add_row("devices", ", ".join(findings["devices"]))
         table.add_row("codecs", ", ".join(name for name, there in findings["codecs"].items() if there))

@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gasp.faces.detector import clip_detections
 from gasp.faces.face import Box, Detection, Face
-from gasp.faces.geometry import clip_box, iou, iou_matrix
+from gasp.faces.geometry import clip_box, inside_matrix, iou, iou_matrix
 
 Looks = NDArray[np.float32]
 
@@ -53,6 +53,9 @@ class TrackerOptions:
     memory: float = 60.0
     remembered: int = 100
     same_person: float = 0.82
+    likely_person: float = 0.72
+    """From this likeness on, somebody is recognised who looks more alike than anybody else by ``margin``."""
+    margin: float = 0.2
     confirm: int = 2
     """A new face must be found this many times running, unless a score is at least ``sure``."""
     sure: float = 0.55
@@ -143,7 +146,7 @@ class FaceTracker:
         left = self._assign(usable, looks, left, time, elsewhere=True)
         # A track that is not found twice running was a flicker.
         self._tracks = [track for track in self._tracks if track.observed or track.identity]
-        left = self._recognise(usable, looks, left, time)
+        left = self._recognise(usable, looks, self._apart(usable, left), time)
         self._tracks += [_Track.of(usable[i], time, looks[i]) for i in left]
         self._confirm()
         return self._faces(time, height, width)
@@ -182,6 +185,13 @@ class FaceTracker:
             used.add(i)
         return [i for i in candidates if i not in used]
 
+    def _apart(self, detections: Sequence[Detection], left: list[int]) -> list[int]:
+        """Those that may be somebody else: what shares half of the smaller box with a face found is the same face."""
+        found = [track.box for track in self._tracks if track.observed]
+        boxes = [detections[i].box for i in left]
+        shared = np.maximum(inside_matrix(boxes, found), inside_matrix(found, boxes).T)
+        return [i for i, share in zip(left, shared.max(1, initial=0), strict=True) if share < 0.5]
+
     def _recognise(
         self, detections: Sequence[Detection], looks: Sequence[Looks], left: list[int], time: float
     ) -> list[int]:
@@ -191,7 +201,7 @@ class FaceTracker:
             return left
         likeness = _likeness([track.looks for track in known], [looks[i] for i in left])
         used = set()
-        for row, column in _pairs(1 - likeness, likeness >= self.options.same_person):
+        for row, column in _pairs(1 - likeness, self._alike(likeness)):
             i, track = left[column], known[row]
             track.box, track.velocity = detections[i].box, np.zeros(2)
             track.found(detections[i], time, looks[i], self.options.bridge)
@@ -199,6 +209,16 @@ class FaceTracker:
             self._tracks.append(track)
             used.add(i)
         return [i for i in left if i not in used]
+
+    def _alike(self, likeness: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Who (rows) may be whom (columns): very much alike, or much more than all others in row and column."""
+        options = self.options
+        if min(likeness.shape) < 2:
+            # Without others, nothing tells how much alike people are here.
+            return likeness >= options.same_person
+        return (likeness >= options.same_person) | (
+            (likeness >= options.likely_person) & (likeness - _best_of_others(likeness) >= options.margin)
+        )
 
     def _confirm(self) -> None:
         """Gives identities. A flicker gets none: a face must be found twice running, or for sure."""
@@ -262,6 +282,16 @@ def _distances(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float6
     return np.asarray(
         np.hypot(apart[..., 0], apart[..., 1]) / np.prod(np.broadcast_arrays(*sizes), 0) ** 0.25
     )
+
+
+def _best_of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For every cell the greatest other value in its row and column; at least two of each."""
+    best = []
+    for axis in (0, 1):
+        ranked = np.sort(values, axis=axis)
+        first, second = (np.take(ranked, [place], axis=axis) for place in (-1, -2))
+        best.append(np.where(values < first, first, second))
+    return np.maximum(*best)
 
 
 def _likeness(first: Sequence[Looks], second: Sequence[Looks]) -> NDArray[np.float64]:
