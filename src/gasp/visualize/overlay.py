@@ -178,7 +178,7 @@ def _draw_gates(picture: Picture, gates: dict[str, float], unit: float) -> None:
         return
     left, top = margin, height - margin - high
     darken(picture, left, top, left + wide, top + high, 0.35)
-    draw_text(picture, "open gates", left + pad, top + pad // 2 + round(0.5 * row), size, _SOFT)
+    draw_text(picture, "gates", left + pad, top + pad // 2 + round(0.5 * row), size, _SOFT)
     for place, (name, value) in enumerate(gates.items()):
         middle = top + pad // 2 + round((place + 1.5) * row)
         draw_text(picture, name, left + pad, middle, size, _WHITE)
