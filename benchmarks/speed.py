@@ -2,9 +2,9 @@
 
     python benchmarks/speed.py [--seconds 60] [--long 600] [--rate 10] [--json FILE]
 
-The clip of the package is enlarged to 1280 x 720 and repeated. Every figure comes from a process of its own: wall
-time without start-up (from run.json), processor time per frame with start-up (which other programs disturb less),
-and the largest resident set as the system accounts it.
+The clip of the package is enlarged to 1280 x 720 and repeated. Every row comes from a process of its own: wall
+time without start-up (from run.json), processor time (which other programs disturb less) without that of a run over
+two frames, and the largest resident set as the system accounts it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ def make_video(path: Path, seconds: float, fps: float | None) -> None:
             writer.write(frames[k % len(frames)], k / fps)
 
 
-def measure(video: Path, *options: str) -> dict[str, float]:
-    """Frames per second and peak memory (MiB) of one run of ``gasp predict``."""
+def measure(video: Path, *options: str, start_up: float = 0.0) -> dict[str, float]:
+    """Frames per second, processor seconds and peak memory (MiB) of one run of ``gasp predict``.
+
+    ``start_up``: processor seconds that do not count as those of frames.
+    """
     with tempfile.TemporaryDirectory() as out:
         command = [*GASP, "predict", str(video), "-o", out, "--quiet", *options]
         process = subprocess.Popen(command)
@@ -47,13 +50,14 @@ def measure(video: Path, *options: str) -> dict[str, float]:
         if status:
             raise SystemExit(f"{' '.join(command)} failed")
         manifest = json.loads((Path(out) / video.stem / "run.json").read_text())
-    timing = manifest["timing"]
+    timing, frames = manifest["timing"], manifest["frames"]["done"]
     processor = usage.ru_utime + usage.ru_stime
     return {
-        "cpu_ms": 1000 * processor / manifest["frames"]["done"],
-        "frames": manifest["frames"]["done"],
+        "processor": processor,
+        "cpu_ms": 1000 * (processor - start_up) / frames,
+        "frames": frames,
         "fps": timing["frames_per_second"],
-        "ms": 1000 * timing["seconds"] / manifest["frames"]["done"],
+        "ms": 1000 * timing["seconds"] / frames,
         "MiB": usage.ru_maxrss / 1024,
     }
 
@@ -75,27 +79,31 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="frames per second of the videos, instead of the clip's")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rows: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        short = Path(folder) / "short.mp4"
-        make_video(short, options.seconds, options.rate)
-        plain = ("--no-overlay", "--no-report")
-        rows[f"overlay and report, {options.seconds:g} s"] = measure(short)
-        rows[f"tables only, {options.seconds:g} s"] = measure(short, *plain)
-        if options.long:
-            long = Path(folder) / "long.mp4"
-            make_video(long, options.long, options.rate)
-            rows[f"overlay and report, {options.long:g} s"] = measure(long)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
     print(
         f"{'1280 x 720':32s}{'frames':>8s}{'frames/s':>10s}{'ms/frame':>10s}{'CPU ms':>10s}{'peak MiB':>10s}"
     )
-    for name, row in rows.items():
-        print(
-            f"{name:32s}{row['frames']:8.0f}{row['fps']:10.1f}{row['ms']:10.1f}{row['cpu_ms']:10.1f}{row['MiB']:10.0f}"
-        )
+    rows: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        two, short, long = (Path(folder) / f"{name}.mp4" for name in ("two", "short", "long"))
+        make_video(two, 2, 1)
+        start_up = measure(two)["processor"]
+
+        def show(name: str, video: Path, *more: str) -> None:
+            row = rows[name] = measure(video, *more, start_up=start_up)
+            print(
+                f"{name:32s}{row['frames']:8.0f}{row['fps']:10.1f}{row['ms']:10.1f}{row['cpu_ms']:10.1f}{row['MiB']:10.0f}",
+                flush=True,
+            )
+
+        make_video(short, options.seconds, options.rate)
+        show(f"overlay and report, {options.seconds:g} s", short)
+        show(f"tables only, {options.seconds:g} s", short, "--no-overlay", "--no-report")
+        if options.long:
+            make_video(long, options.long, options.rate)
+            show(f"overlay and report, {options.long:g} s", long)
     seconds = help_time()
     print(f"gasp --help: {seconds:.3f} s")
     if options.json:
