@@ -62,7 +62,7 @@ def fit(
     """
     state = folder / STATE
     _set_threads(config)
-    with _quiet_lightning():
+    with quiet_lightning():
         kept = [*callbacks, SavedState(folder, SAVE_EVERY if save_every is None else save_every)]
         trainer = make_trainer(config, folder, loggers, kept, clip, report, new_loaders)
         if learning_rate_search and not state.is_file():
@@ -255,7 +255,7 @@ def _interruptions(trainer: pl.Trainer) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Lightning's advertisements, tips and notes on its own use are not for the user of a command."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [one.level for one in loggers]

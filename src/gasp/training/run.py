@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from gasp.config.experiments import Experiment
 from gasp.errors import UsageError
 from gasp.training.data import ClipData
-from gasp.training.fitting import STATE, Report, fit, make_trainer
+from gasp.training.fitting import STATE, Report, fit, make_trainer, quiet_lightning
 from gasp.training.loggers import RunLogs, log_folder, open_logs
 from gasp.training.module import SaliencyModule, begin
 from gasp.training.pictures import PictureSamples
@@ -91,7 +91,8 @@ def check(experiment: Experiment, root: str | Path = ".") -> str:
     Raises :class:`~gasp.errors.GaspError` for what is wrong.
     """
     data, module = _prepare(experiment, Path(root))
-    make_trainer(experiment.trainer, Path(root))
+    with quiet_lightning():
+        make_trainer(experiment.trainer, Path(root))
     assert data.train is not None
     parameters = list(module.network.parameters())
     learnt = sum(p.numel() for p in parameters if p.requires_grad)

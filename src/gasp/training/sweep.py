@@ -15,8 +15,8 @@ from gasp.errors import GaspError, UsageError
 from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.pipeline.networks import choose_device
-from gasp.training.data import ClipData, find_videos
-from gasp.training.run import train
+from gasp.training.data import find_videos
+from gasp.training.run import check, train
 from gasp.training.runs import fingerprint
 from gasp.training.scoring import Scores, score
 from gasp.training.sources import ClipSource, Video, open_source
@@ -56,10 +56,11 @@ def check_sweep(sweep: Sweep, root: str | Path = ".") -> list[Planned]:
     planned = sweep.plan()
     if sweep.leave_one_out:
         planned = [part for one in planned for part in leave_each_out(one, root)]
-    # Experiments that read the same clips are checked once: it takes a second for each where there are many folders.
-    alike = {(one.experiment.clips, one.experiment.context, one.experiment.trainer): one for one in planned}
-    for one in alike.values():
-        _check(one, root)
+    for one in planned:
+        try:
+            _check(one, root)
+        except GaspError as error:
+            raise type(error)(f"{one.name}: {error}") from None
     return planned
 
 
@@ -84,13 +85,12 @@ def leave_each_out(planned: Planned, root: Path) -> list[Planned]:
 
 
 def _check(planned: Planned, root: Path) -> None:
-    """Everything that would stop it later."""
     trainer = planned.experiment.trainer
     if trainer.nodes > 1 or not re.fullmatch(r"1|\d+,", trainer.devices):
         raise UsageError(
             f"a sweep trains on one device at a time, not on trainer.devices = {trainer.devices!r}; set it to 1"
         )
-    ClipData(planned.experiment, root).check()
+    check(planned.experiment, root)
     source = _source(planned.experiment, root)
     source.truth(_scored(planned, source, root)[0], planned.experiment.clips.targets)
 
@@ -147,7 +147,7 @@ def _scored(planned: Planned, source: ClipSource, root: Path) -> list[Video]:
         dataset, _, video = planned.left_out.partition("/")
         return [(dataset, video)]
     if clips.test is None:
-        raise UsageError(f"{planned.name}: clips.test names no list of videos to score")
+        raise UsageError("clips.test names no list of videos to score")
     tested = planned.experiment.replaced(clips={"inputs": clips.test_inputs or clips.inputs})
     return find_videos(source, tested, clips.test, root)
 

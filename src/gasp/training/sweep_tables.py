@@ -84,7 +84,7 @@ def _line(row: SweepRow) -> list[str]:
 
 
 def markdown(rows: Sequence[SweepRow]) -> str:
-    """Every table of the sweep; the best value of each metric is bold.
+    """Every table of the sweep; the best value of each metric is bold where networks are compared.
 
     Where a table has columns, such as the context, there is one for each metric; else the metrics are the columns.
     """
@@ -102,9 +102,11 @@ def markdown(rows: Sequence[SweepRow]) -> str:
 
 def _plain(rows: Sequence[SweepRow]) -> str:
     cells = {row.planned.row: [row.scores[metric] for metric in METRICS] for row in rows}
-    best = [_best(column) for column in zip(*cells.values(), strict=True)]
+    left_out = rows[0].planned.left_out is not None
+    # Videos do not compete with each other.
+    best = [math.nan if left_out else _best(column) for column in zip(*cells.values(), strict=True)]
     lines = [[label, *map(_say, values, best)] for label, values in cells.items()]
-    if rows[0].planned.left_out:
+    if left_out:
         mean = mean_scores([row.scores for row in rows])
         lines.append(["mean", *(_say(mean[metric]) for metric in METRICS)])
     return _grid(["", *SHOWN.values()], lines)
