@@ -142,6 +142,22 @@ def test_nothing_is_plotted_of_nothing(tmp_path):
     assert not (tmp_path / "x.png").exists()
 
 
+def test_a_loss_that_falls_by_far_is_drawn_so_that_its_end_is_seen(tmp_path):
+    """The published loss begins near 1000, and ends below 0."""
+
+    def lowest_quarter(values):
+        """The share of the curve that lies in the lowest quarter of its height."""
+        rows = [{"epoch": i, "step": i, "avg_train_loss": value} for i, value in enumerate(values)]
+        plot_history(rows, tmp_path / "x.png")
+        with Image.open(tmp_path / "x.png") as plot:
+            pixels = np.asarray(plot.convert("RGB")).astype(int)
+        lines = np.nonzero(np.abs(pixels - (66, 135, 206)).sum(2) < 12)[0]
+        return np.mean(lines > lines.min() + 0.75 * (lines.max() - lines.min()))
+
+    assert lowest_quarter([1000, 100, 10, 1, 0.1, -0.3]) < 0.4
+    assert lowest_quarter([1000, 300, 100, 30, 10, 3]) < 0.4
+
+
 def test_tensorboard_has_the_same_values(tmp_path):
     logs = open_logs(experiment("tensorboard"), tmp_path)
     fit(logs, 2)

@@ -25,6 +25,10 @@ TABLE, PLOT = "history.csv", "history.png"
 _PLOT_EVERY = 60.0
 """Seconds between two plots while training: drawing takes about one."""
 
+_WIDE = 30
+"""Values that span more than this are drawn on a logarithmic scale (which is linear between -1 and 1, where there are
+values below 0)."""
+
 _COLOURS = {"training": "#4287ce", "validation": "#d6505f", "": "#26a082"}
 
 
@@ -186,6 +190,11 @@ def plot_history(rows: Sequence[Row], path: Path) -> None:
             style = {"alpha": 0.3, "lw": 1} if one.faint else {"lw": 1.8, "label": one.label or None}
             few = len(steps) < 20 and not one.faint
             axis.plot(steps, values, color=_COLOURS[one.label], marker="o" if few else None, ms=3, **style)
+        lows, highs = axis.dataLim.intervaly
+        if lows > 0 and highs > _WIDE * lows:
+            axis.set_yscale("log")
+        elif highs > _WIDE * max(1, -lows):
+            axis.set_yscale("symlog", linthresh=1)
         axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.25)
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
