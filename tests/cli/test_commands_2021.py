@@ -7,6 +7,7 @@ import http.server
 import io
 import json
 import re
+import shlex
 import sys
 import tarfile
 import threading
@@ -18,12 +19,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from gasp.cli import downloads2021, scripts2021
 from gasp.config.presets2021 import training_preset
 from gasp.datasets.downloads import DATASETS, find_datasets
 from gasp.datasets.working_folder import centre_bias
 from gasp.errors import UsageError
+from gasp.weights.catalogue import ENTRIES
 from helpers.gaze_sets import make_stavis
 from helpers.grouped_frames import make_grouped
 
@@ -230,6 +233,121 @@ def test_terms_are_asked_for_at_a_terminal(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", lambda question: "y")
     assert downloads2021.main(words) == 1, "GASP_OFFLINE forbids the rest"
     assert "gasp-damgmu: licence unknown" in capsys.readouterr().err
+
+
+LINES = (
+    "gasp_download_manager --working_dir $GASP_CWD --datasets processed/Grouped_frames/coutrot1 "
+    "processed/Grouped_frames/coutrot2 processed/Grouped_frames/diem",
+    "gasp_download_manager --working_dir $GASP_CWD --datasets ave/database1 ave/database2 ave/diem "
+    "stavis_preprocessed --models emotion_recognition/esr9/checkpoints/pretrained_esr9_orig "
+    "gaze_estimation/gaze360/checkpoints/pretrained_gaze360_orig "
+    "gaze_following/videogaze/checkpoints/pretrained_videogaze_orig "
+    "saliency_prediction/dave/checkpoints/pretrained_dave_orig",
+    'gasp_download_manager --working_dir $GASP_CWD --models "saliency_prediction/gasp/<...>"',
+    "gasp_scripts --working_dir $GASP_CWD --scripts postprocess_get_from_stavis",
+    "gasp_scripts --working_dir $GASP_CWD --scripts clean_temp",
+)
+"""What the README of 2021 says to type, but for `gasp_infer` and `gasp_train`."""
+
+
+def publish(mirror):
+    """Every file of every dataset and model, tiny, packed as published."""
+    base = mirror / "datasets"
+    for name in ("coutrot1", "coutrot2", "diem"):
+        tar(
+            base / f"processed/Grouped_frames/{name}/{name}.tar.gz", {f"{name}/clip_9/1/captured_1.jpg": b"1"}
+        )
+    for number in (1, 2):
+        folder = base / f"ave/database{number}"
+        folder.mkdir(parents=True)
+        (folder / f"coutrot_database{number}.mat").write_bytes(b"mat")
+        with zipfile.ZipFile(folder / f"ERB{number + 2}_Stimuli.zip", "w") as archive:
+            archive.writestr(f"ERB{number + 2}_Stimuli/clip_1.avi", "avi")
+    inner = seven_zip(mirror / "a_1x1.7z", {"a_1x1/video/a_1x1.mp4": b"mp4"}).read_bytes()
+    tar(base / "ave/diem/diem.tar.gz", {"informatik3/wtm/datasets/External Datasets/DIEM/a_1x1.7z": inner})
+    points = io.BytesIO()
+    savemat(points, {"eyeMap": np.eye(4)})
+    for file, video in (("DIEM", "clip_9"), ("Coutrot_db1", "clip9"), ("Coutrot_db2", "clip9")):
+        maps = {"maps/eyeMap_00001.jpg": b"1", "fixMap_00001.mat": points.getvalue()}
+        tar(
+            base / f"stavis_preprocessed/{file}.tar.gz",
+            {f"{file}/{video}/{name}": data for name, data in maps.items()},
+        )
+    for entry in ENTRIES:
+        for file in entry.files:
+            path = mirror / "gazenet/models" / entry.folder / file.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists() and entry.network and not file.archive:
+                torch.save({"x": torch.zeros(1)}, path)
+
+
+def test_the_lines_of_the_readme(tmp_path, mirror, monkeypatch):
+    publish(mirror)
+    root = tmp_path / "work"
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: "y")
+    monkeypatch.setattr("gasp.cli.downloads2021._fetch_detector", lambda fetch: None)  # has a known checksum
+    for line in LINES:
+        program, *words = shlex.split(line.replace("$GASP_CWD", str(root)))
+        assert {"gasp_download_manager": downloads2021, "gasp_scripts": scripts2021}[program].main(
+            words
+        ) == 0, line
+    for name in (
+        "datasets/processed/Grouped_frames/coutrot2/clip_9/1/captured_1.jpg",
+        "datasets/ave/database2/ERB4_Stimuli/clip_1.avi",
+        "datasets/ave/diem/a_1x1/video/a_1x1.mp4",
+        "datasets/stavis_preprocessed/coutrot1/clip_9/maps/eyeMap_00001.jpg",
+        "datasets/processed/Grouped_frames/diem/clip_9/1/transformed_salmap_1.jpg",
+        "gazenet/models/emotion_recognition/esr9/checkpoints/pretrained_esr9_orig/Net-Branch_9.pt",
+        "gazenet/models/saliency_prediction/dave/checkpoints/pretrained_dave_orig/model.pth.tar",
+        "temp",
+    ):
+        assert (root / name).exists(), name
+    assert (
+        len(list(root.glob("gazenet/models/saliency_prediction/gasp/checkpoints/*/*/*/last_model.pt"))) == 4
+    )
+
+
+def test_every_name_of_2021_is_known(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GASP_OFFLINE", "1")
+    monkeypatch.setenv("GASP_MIRROR", "http://127.0.0.1:9")
+    words = [
+        "--working_dir",
+        str(tmp_path),
+        "--models",
+        "<...>",
+        "--datasets",
+        "<...>",
+        "--accept-license",
+        "-q",
+    ]
+    assert downloads2021.main(words) == 1
+    said = capsys.readouterr().err
+    for name in (*DATASETS, *MODELS):
+        assert str(tmp_path / "datasets" / name) in said or str(tmp_path / "gazenet/models" / name) in said, (
+            name
+        )
+
+
+MODELS = (
+    "emotion_recognition/esr9/checkpoints/pretrained_esr9_orig",
+    "gaze_estimation/gaze360/checkpoints/pretrained_gaze360_orig",
+    "gaze_following/videogaze/checkpoints/pretrained_videogaze_orig",
+    *(
+        f"saliency_prediction/{name}/checkpoints/pretrained_{name}_orig"
+        for name in ("dave", "tased", "unisal", "stavis", "avinet")
+    ),
+    *(
+        f"saliency_prediction/gasp/checkpoints/pretrained_{name}"
+        for name in (
+            "gaspdamencgmuconv/GASPDAMEncGMUConv/c9dd4df04e87469ea9914ea67af764b6",
+            "sequencegaspdamencalstmgmuconv/SequenceGASPDAMEncALSTMGMUConv/1e49c1fe600c43f09291c4e6710c769c",
+            "sequencegaspdamencalstmgmuconv/SequenceGASPDAMEncALSTMGMUConv/ba69921766274fe69363b9cd9b5d4b76",
+            "seqeuncegaspdamencgmualstmconv/SequenceGASPDAMEncGMUALSTMConv/53ea3d5639d647fc86e3974d6e1d1719",
+        )
+    ),
+)
 
 
 def test_what_is_free_is_fetched_whatever_the_other_terms(tmp_path, mirror, capsys):

@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     accepted = args.accept_license or _is_accepted(terms)
     models = [entry.name for entry in entries if accepted or not terms_of([entry], store)]
     problems: list[str] = []
+    fetched: dict[str, Path] = {}
     with download_progress(args.quiet) as progress:
 
         def fetch_models(names: Sequence[str]) -> dict[str, Path]:
@@ -50,17 +51,16 @@ def run(args: argparse.Namespace) -> int:
 
         def attempt(names: Sequence[str], get: Callable[[Sequence[str]], dict[str, Path]]) -> None:
             try:
-                paths = get(names) if names else {}
+                fetched.update(get(names) if names else {})
             except GaspError as error:
                 problems.append(str(error))
-            else:
-                if not args.quiet:
-                    print("".join(f"{name}\t{path}\n" for name, path in paths.items()), end="")
 
         attempt(args.datasets, lambda names: fetch_datasets(names, store, progress))
         attempt(models, fetch_models)
         if accepted and any(entry.network in _LOOK_AT_FACES for entry in entries):
             _fetch_detector(fetch_models)
+    if not args.quiet:
+        print("".join(f"{name}\t{path}\n" for name, path in fetched.items()), end="")
     if terms and not accepted:
         refused = (
             f"not fetched, because their terms do not clearly allow every use:{terms}\n"
