@@ -237,6 +237,32 @@ def test_wrong_presets_are_answered(tmp_path, monkeypatch, capsys):
         run_inference(preset, "mine", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 0}, "width = 0 should be between"),
+        ({"stride": -1}, "stride = -1"),
+        ({"inference_properties": {"color_map": "jett"}}, "did you mean 'jet'"),
+        ({"metrics_list": ["aucjj"]}, "did you mean 'aucj'"),
+        ({"metrics_mappings": {"gt_salmap": "x"}}, "lacks gt_fixmap"),
+        ({"metrics_save_file": "logs"}, "CSV file"),
+        ({"device": "cudaa"}, "unknown device"),
+    ],
+)
+def test_values_that_cannot_be_right_are_named_before_the_work(changes, message, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        run_inference(inference_preset("InferMetricsGASP") | changes, "mine", tmp_path)
+
+
+def test_a_stride_leaves_frames_out_of_the_tables(root):
+    words = configure(
+        root, "InferVisualizeGASPDAMGMU1x1Conv", compute_metrics=True, write_videos=False, stride=2
+    )
+    assert infer2021.main(words) == 0
+    (row,) = csv.DictReader((root / "logs/metrics/default.csv").open())
+    assert row["frames_len"] == "2", "frames 2 and 4 of 5"
+
+
 def test_all_metrics_of_2021_can_be_asked_for():
     rng = np.random.default_rng(0)
     saliency, density = rng.integers(1, 255, (2, 40, 50), np.uint8)

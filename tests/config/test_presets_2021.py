@@ -149,7 +149,7 @@ def test_wrong_keys_are_named(text, message, tmp_path):
         read_inference_file(path)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100000, "{'a': 1}"])
+@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100000, "{'a': 1}", '{"a": 1, "a": 2}'])
 def test_what_is_no_preset_is_refused(text, tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(text)

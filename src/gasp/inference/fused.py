@@ -34,7 +34,10 @@ def load_network(options: Mapping[str, Any], inputs: Sequence[str], root: Path) 
     :class:`~gasp.errors.WeightsError` when the weights are not here or do not fit.
     """
     name = str(options.get("model_name", DEFAULT_NETWORK))
-    network = create_model(name, **{k: v for k, v in options.items() if k not in _NOT_OF_THE_NETWORK})
+    try:
+        network = create_model(name, **{k: v for k, v in options.items() if k not in _NOT_OF_THE_NETWORK})
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the options of {name} cannot be right: {error}") from None
     if not isinstance(network, GASP):
         raise UsageError(f"model_name = {name!r}: this is no GASP network")
     if network.modalities != len(inputs):

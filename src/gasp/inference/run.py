@@ -27,6 +27,7 @@ from gasp.datasets.video_set import VideoSet
 from gasp.errors import GaspError, InputError, UsageError
 from gasp.generation import GenerateOptions, generate
 from gasp.generation.video import Report
+from gasp.inference.checks import check_preset
 from gasp.inference.fused import fuse_video, load_network, read_colours
 from gasp.inference.other_networks import network_settings, predict_recorded, predict_stored
 from gasp.inference.tables import VideoTable
@@ -88,6 +89,7 @@ def run_inference(
         )
     _say_what_is_left_out(preset, name)
     chosen = str(device or preset["device"])
+    check_preset(preset, name, chosen)
     if reader in readers:
         recorded = _Recorded(preset, name, root, open_set(readers[reader], root=root), chosen, report)
         return recorded.run(jobs, overwrite)
@@ -157,6 +159,10 @@ class _Recorded:
 
     def _generate(self, names: list[str], jobs: int, overwrite: bool, summary: InferenceSummary) -> None:
         settings = generator_settings(self.preset, self.device)
+        if _stride(self.preset) != 1:
+            raise UsageError(
+                f"{self.name}: stride = {self.preset['stride']}: maps are generated of every frame"
+            )
         done = generate(
             self.videos,
             names,
@@ -192,7 +198,8 @@ class _Recorded:
                 )
                 table = VideoTable(truth, self.preset["metrics_list"])
                 for number, saliency in predict_recorded(video.path, cue, settings, networks):
-                    table.add(number, saliency, None)
+                    if number % _stride(self.preset) == 0:
+                        table.add(number, saliency, None)
                     self.report(self._label(name), number, max(number, video.frames))
                 summary.done.append(_written(table, self.preset, self.root, self._label(name)))
             except GaspError as error:
@@ -207,6 +214,11 @@ def _written(table: VideoTable, preset: Preset, root: Path, label: str) -> str:
     wants_gates = "gate_scores" in (preset["metrics_mappings"].get("scores_info") or ())
     table.write(root / preset["metrics_save_file"], gates=wants_gates)
     return f"{label}: {table.frames + table.without_truth} frames, {table.frames} scored"
+
+
+def _stride(preset: Preset) -> int:
+    """Every how many frames a prediction is measured and shown; networks see all frames."""
+    return int(preset.get("stride", 1))
 
 
 def _size(preset: Preset) -> tuple[int, int]:
@@ -314,11 +326,13 @@ class _FrameWork:
         with ExitStack() as stack:
             writers = self._writers(video, fps, stack)
             for done, (number, saliency, gates) in enumerate(self.predict(video, fps), 1):
+                report(label, done, video.frames)
+                if number % _stride(self.preset):
+                    continue
                 if table is not None:
                     table.add(number, saliency, gates)
                 if writers is not None:
                     writers.write(self._pictures(video, number, saliency))
-                report(label, done, video.frames)
         if table is None:
             return f"{label}: {video.frames} frames"
         return _written(table, self.preset, self.root, label)
