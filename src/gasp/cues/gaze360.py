@@ -242,10 +242,13 @@ def draw_gazes(
     observation: Observation,
     gazes: Sequence[tuple[Face, NDArray[np.float32]]],
     quirks: Gaze360Quirks,
+    *,
+    overlay: bool = False,
 ) -> NDArray[np.uint8]:
     """The map of a frame, RGB uint8 (h, w, 3), from its faces and their gaze directions, black without any.
 
-    Directions are unit vectors as :func:`~gasp.networks.gaze360.gaze_direction` gives them.
+    Directions are unit vectors as :func:`~gasp.networks.gaze360.gaze_direction` gives them. ``overlay``: faces are
+    laid over the frame, each with a strength of 0.4, as published where overlays are on.
     """
     picture = observation.frame.image if quirks.frame_size else observation.small
     height, width = picture.shape[:2]
@@ -259,8 +262,10 @@ def draw_gazes(
         )
         for face, direction in gazes
     ]
+    if overlay:
+        return _blend_in_turn(layers, picture, 0.4)
     if quirks.halved_blending:
-        return _blend_halved(layers, (height, width))
+        return _blend_in_turn(layers, np.zeros_like(picture), 0.5)
     return _blend_equally(layers, (height, width))
 
 
@@ -291,12 +296,12 @@ def _silhouette(points: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.
     return np.asarray(cv2.GaussianBlur(near, (0, 0), 3.0, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _blend_halved(layers: Sequence[Layer], size: tuple[int, int]) -> NDArray[np.uint8]:
-    canvas = np.zeros((*size, 3), np.uint8)
+def _blend_in_turn(layers: Sequence[Layer], canvas: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+    """Each layer over the earlier ones."""
     for colours, shows in layers:
         if shows is not None:
             colours = np.rint(colours * shows[..., None]).astype(np.uint8)
-        canvas = np.asarray(cv2.addWeighted(colours, 0.5, canvas, 0.5, 0), np.uint8)
+        canvas = np.asarray(cv2.addWeighted(colours, strength, canvas, 1 - strength, 0), np.uint8)
     return canvas
 
 
