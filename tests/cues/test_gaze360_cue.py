@@ -65,7 +65,7 @@ def test_conic_field_is_the_published_one(name: str) -> None:
     options = case.options
     points = cone_points(options["apex"][:2], np.array(options["gaze"], np.float32))
     check_picture(case, "points", points)
-    depth = nearest_depth(visible_points(points, tree_order=True), options["height"], options["width"])
+    depth = nearest_depth(points, options["height"], options["width"], tree_order=True)
     field = smooth(depth, truncate=True)
     check_picture(case, "field", field)
     np.testing.assert_allclose(smooth(depth, truncate=False), case.expected["field_float"], atol=0.1)
@@ -82,20 +82,35 @@ def test_conic_field_is_the_published_one(name: str) -> None:
 def test_nearest_depth_is_what_a_search_finds(height: int, width: int, count: int, seed: int) -> None:
     points = np.random.default_rng(seed).integers(-20, 80, (3, count))
     points[2] = np.arange(count)
-    nearest = points[:, nearest_depth(visible_points(points, tree_order=False), height, width).astype(int)]
     x, y = np.meshgrid(np.linspace(0, width, width), np.linspace(0, height, height))
-    distance, _ = cKDTree(points[:2].T).query(np.stack([x.ravel(), y.ravel()], 1))
-    np.testing.assert_allclose(np.hypot(nearest[0] - x, nearest[1] - y).ravel(), distance, atol=1e-9)
+    distance, found = cKDTree(points[:2].T).query(np.stack([x.ravel(), y.ravel()], 1))
+    for tree_order in (True, False):
+        depth = nearest_depth(points, height, width, tree_order=tree_order).astype(int)
+        nearest = points[:, depth]
+        np.testing.assert_allclose(np.hypot(nearest[0] - x, nearest[1] - y).ravel(), distance, atol=1e-9)
+        if tree_order:
+            np.testing.assert_array_equal(depth.ravel(), found)
+
+
+@pytest.mark.parametrize("size", [(17, 21), (57, 77), (40, 40), (30, 90), (2, 1)])
+def test_places_equally_near_are_settled_as_in_the_tree(size: tuple[int, int]) -> None:
+    generator = np.random.default_rng(size)
+    direction = generator.standard_normal(3).astype(np.float32)
+    points = cone_points((5, 8), direction / np.linalg.norm(direction))
+    x, y = np.meshgrid(np.linspace(0, size[1], size[1]), np.linspace(0, size[0], size[0]))
+    _, found = cKDTree(points[:2].T).query(np.stack([x.ravel(), y.ravel()], 1))
+    depth = nearest_depth(points, *size, tree_order=True)
+    np.testing.assert_array_equal(depth.ravel(), points[2][found])
 
 
 @pytest.mark.parametrize("size", [(90, 130), (30, 20), (1, 7), (200, 3)])
 def test_whole_numbers_are_smoothed_as_scipy_does(size: tuple[int, int]) -> None:
     generator = np.random.default_rng(size)
     direction = generator.standard_normal(3).astype(np.float32)
-    points = visible_points(cone_points((20, 40), direction / np.linalg.norm(direction)), tree_order=True)
+    points = cone_points((20, 40), direction / np.linalg.norm(direction))
     noise = generator.integers(-80, 80, size)
     ramp = np.add.outer(np.arange(size[0]), 3 * np.arange(size[1]))
-    for field in (noise, ramp, -ramp, nearest_depth(points, *size)):
+    for field in (noise, ramp, -ramp, nearest_depth(points, *size, tree_order=True)):
         expected = field.astype(np.float64)
         for axis in (0, 1):
             expected = np.trunc(gaussian_filter1d(expected, 6, axis=axis, mode="reflect"))
@@ -104,7 +119,8 @@ def test_whole_numbers_are_smoothed_as_scipy_does(size: tuple[int, int]) -> None
 
 def test_of_points_on_one_place_the_nearest_to_the_camera_shows() -> None:
     points = np.array([[1, 1, 1, 2], [5, 5, 5, 5], [7, -3, 4, 9]])
-    np.testing.assert_array_equal(visible_points(points, tree_order=False), [[1, 2], [5, 5], [-3, 9]])
+    order = np.argsort(points[2], kind="stable")
+    np.testing.assert_array_equal(visible_points(points, order), [[1, 2], [5, 5], [-3, 9]])
 
 
 def test_a_cone_along_the_helper_vector_is_finite() -> None:

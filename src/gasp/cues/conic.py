@@ -18,6 +18,9 @@ STEPS = 100
 SMOOTHING = 6.0
 """Standard deviation of the Gaussian in pixels; it is cut at 4 of them."""
 
+ROUNDING = 1e-9
+"""Pixels that are nearer to being halfway between two points than this are halfway."""
+
 
 def cone_points(
     apex: tuple[float, float],
@@ -52,35 +55,43 @@ def cone_points(
     return points.reshape(3, -1).astype(np.int64)
 
 
-def visible_points(points: NDArray[np.int64], *, tree_order: bool) -> NDArray[np.int64]:
-    """One of the points (3, N) for every distinct (x, y), ordered by x, then y.
-
-    About half of the points share their place. ``tree_order``: the first in the order of scipy's k-d tree shows, as in
-    the published pictures (points of one place never part in the tree, and of equals it finds the first); otherwise the
-    point nearest to the camera.
-    """
-    order = cKDTree(points[:2].T).indices if tree_order else np.argsort(points[2], kind="stable")
-    x, y = points[0, order], points[1, order]
-    low, span = y.min(), y.max() - y.min() + 1
-    _, first = np.unique((x - x.min()) * span + (y - low), return_index=True)
-    return points[:, order[first]]
-
-
-def nearest_depth(points: NDArray[np.int64], height: int, width: int) -> NDArray[np.float32]:
+def nearest_depth(
+    points: NDArray[np.int64], height: int, width: int, *, tree_order: bool
+) -> NDArray[np.float32]:
     """Depth of the nearest of ``points`` (3, N) for every pixel of a ``height`` x ``width`` grid.
 
-    ``points``: one per place, ordered by x, then y (:func:`visible_points`). As published, the grid's columns lie at
-    0..width and its rows at 0..height, both ends included.
+    As published, the grid's columns lie at 0..width and its rows at 0..height, both ends included.
+
+    About half of the points share their place. ``tree_order``: of points in one place, and of places that are equally
+    near, the one shows that scipy's k-d tree finds, as in the published pictures; otherwise of points in one place the
+    nearest to the camera, and any of places equally near.
 
     Exact, by two passes (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", 2012): for each row
     the nearest point of every column of points, then the lower envelope of their distances along the row.
     """
     columns = np.linspace(0, width, width)
     rows = np.linspace(0, height, height)
-    xs, nearest = _nearest_in_columns(points, rows)
-    beside = (points[1][nearest] - rows[:, None]) ** 2.0
-    winner = _lower_envelope(xs.astype(np.float64), beside, columns) + len(xs) * np.arange(height)[:, None]
-    return np.take(points[2].astype(np.float32)[nearest], winner)
+    tree = cKDTree(points[:2].T) if tree_order else None
+    # Points of one place never part in the tree, and of equals it finds the first.
+    shown = visible_points(points, np.argsort(points[2], kind="stable") if tree is None else tree.indices)
+    xs, nearest = _nearest_in_columns(shown, rows)
+    beside = (shown[1][nearest] - rows[:, None]) ** 2.0
+    winner, tied = _lower_envelope(xs.astype(np.float64), beside, columns)
+    depth = np.take(shown[2].astype(np.float32)[nearest], winner + len(xs) * np.arange(height)[:, None])
+    if tree is not None:
+        # Halfway between two points of a column everywhere in the row, or between two columns.
+        halves = np.flatnonzero(np.abs(2 * rows - np.rint(2 * rows)) < ROUNDING)
+        row, column = np.divmod(np.append(tied, np.add.outer(halves * width, np.arange(width))), width)
+        depth[row, column] = points[2][tree.query(np.stack([columns[column], rows[row]], 1))[1]]
+    return depth
+
+
+def visible_points(points: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One of the points (3, N) for every distinct (x, y), the first in ``order``; themselves ordered by x, then y."""
+    x, y = points[0, order], points[1, order]
+    low, span = y.min(), y.max() - y.min() + 1
+    _, first = np.unique((x - x.min()) * span + (y - low), return_index=True)
+    return points[:, order[first]]
 
 
 def _nearest_in_columns(
@@ -98,8 +109,10 @@ def _nearest_in_columns(
 
 def _lower_envelope(
     xs: NDArray[np.float64], beside: NDArray[np.float64], columns: NDArray[np.float64]
-) -> NDArray[np.int32]:
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """For every row and column the k with the least (columns[column] - xs[k])^2 + beside[row, k]: (rows, columns).
+
+    And where in the flattened array two are equal.
 
     The winner never moves to the left on the way to the right. Between two winners, one that comes in between is less
     than both where these are equal: so winners are found from both ends inwards, all rows at once, until nobody is
@@ -108,9 +121,11 @@ def _lower_envelope(
     # The column's own square is the same for all k: beside + xs^2 - 2 column xs decides.
     own = beside + xs**2
     rows, count = own.shape
-    ends = [(own - 2 * columns[end] * xs).argmin(1) for end in (0, -1)]
+    # A little outside, so that what is equal in the outermost columns is seen.
+    ends = [(own - 2 * at * xs).argmin(1) for at in (columns[0] - 1e-6, columns[-1] + 1e-6)]
     winners = np.zeros((rows, len(columns)), np.int32)
     winners[:, 0] = ends[0]
+    tied: list[NDArray[np.int64]] = []
     row = np.flatnonzero(ends[0] < ends[1])
     low, high = ends[0][row], ends[1][row]
     while len(row):
@@ -120,13 +135,14 @@ def _lower_envelope(
         split, between = _least_between(xs, own, equal, start, low, high, at_low - 2 * equal * xs[low])
         done = np.ones(len(row), bool)
         done[split] = False
-        column = np.searchsorted(columns, equal[done], side="right")
+        column = np.searchsorted(columns, equal[done] + ROUNDING, side="right")
+        place = row[done] * len(columns) + column
         seen = column < len(columns)
-        place = (row[done] * len(columns) + column)[seen]
-        np.maximum.at(winners.ravel(), place, high[done][seen].astype(np.int32))
+        np.maximum.at(winners.ravel(), place[seen], high[done][seen].astype(np.int32))
+        tied.append(place[(column > 0) & (equal[done] - columns[column - 1] < ROUNDING)] - 1)
         low, high = np.append(low[split], between), np.append(between, high[split])
         row = np.tile(row[split], 2)
-    return np.maximum.accumulate(winners, 1, out=winners)
+    return np.maximum.accumulate(winners, 1), np.concatenate([np.zeros(0, np.int64), *tied])
 
 
 def _least_between(
@@ -191,5 +207,5 @@ def published_field(
     truncate: bool = True,
 ) -> NDArray[np.float32]:
     """The smoothed depths (height, width) of the published conic field."""
-    points = visible_points(cone_points(apex, direction), tree_order=True)
-    return smooth(nearest_depth(points, height, width), truncate=truncate)
+    depth = nearest_depth(cone_points(apex, direction), height, width, tree_order=True)
+    return smooth(depth, truncate=truncate)

@@ -16,13 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gasp.cues.conic import (
-    cone_points,
-    nearest_depth,
-    smooth,
-    to_grey,
-    visible_points,
-)
+from gasp.cues.conic import cone_points, nearest_depth, smooth, to_grey
 from gasp.cues.crops import as_batch, crop_face, crop_head, head_box, whole_pixels
 from gasp.cues.face_windows import buffered_window
 from gasp.cues.observation import Observation
@@ -281,8 +275,9 @@ def _conic_layer(
     if not quirks.mirrored:
         direction = direction * np.array([-1, -1, 1], np.float32)
     shape = {} if quirks.short_cone else {"length": max(size) / 2, "radius": max(size) / 6}
-    points = visible_points(cone_points(apex, direction, **shape), tree_order=quirks.tree_order)
-    grey = to_grey(smooth(nearest_depth(points, *size), truncate=quirks.integer_smoothing))
+    points = cone_points(apex, direction, **shape)
+    depth = nearest_depth(points, *size, tree_order=quirks.tree_order)
+    grey = to_grey(smooth(depth, truncate=quirks.integer_smoothing))
     return colour_jet(grey), None if quirks.endless_background else _silhouette(points, size)
 
 
