@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,16 @@ from gasp.visualize.published import (
 from helpers import synthetic
 from helpers.faces_in_video import check_picture, frames_of, from_css, observation
 from helpers.parity import Case, case_names
+
+PAGE = Path(__file__).parents[2] / "docs" / "published-cues.md"
+
+
+def test_functions_of_the_docs_are_there() -> None:
+    named = re.findall(r"`(gasp[\w.]+)`: ((?:`\w+`(?:, )?)+)", PAGE.read_text(encoding="utf-8"))
+    assert len(named) > 15
+    for module, functions in named:
+        for name in re.findall(r"\w+", functions):
+            assert callable(getattr(import_module(module), name)), f"{module}.{name}"
 
 
 def array(case: Case) -> NDArray[np.float32]:
