@@ -183,6 +183,9 @@ def test_a_missing_key_of_comet_is_said_before_training(root, monkeypatch, capsy
     assert not (root / CHECKPOINTS).exists()
 
 
-def test_options_without_effect_are_named(capsys):
-    options("--weights_summary", "full", "--benchmark")
-    assert train2021.NEEDLESS.count("weights_summary") == 1
+def test_options_without_effect_are_named(root, capsys):
+    words = ["--weights_summary", "full", "--benchmark", "--train_config_file", "none.json"]
+    assert train2021.main(words) == 1, "the file is missing, but the options are no reason to stop"
+    assert "warning: --benchmark, --weights_summary: without effect" in " ".join(
+        capsys.readouterr().err.split()
+    )
