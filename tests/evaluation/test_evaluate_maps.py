@@ -165,6 +165,8 @@ def test_what_cannot_be_scored_is_named_and_costs_itself(pictures: Path, tmp_pat
     text = markdown(found)
     assert "stranger" in text
     assert "nan" not in text
+    assert "bad has a score on fewer than all 5 pictures: NSS 1, CC 1" in text
+    assert "## Scores: 5 pictures\n" in text
 
 
 def test_maps_of_any_size_are_resized_and_other_shapes_named(pictures: Path, tmp_path: Path) -> None:

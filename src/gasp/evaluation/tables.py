@@ -192,7 +192,17 @@ def notes(evaluation: Evaluation) -> str:
             "observers from the other half (CC corrected to the full number; SIM and KLD cannot be, and fall short "
             "of what can be reached)."
         )
-    return text
+    return text + "".join(f" {sentence}" for sentence in _scored_on_fewer(evaluation))
+
+
+def _scored_on_fewer(evaluation: Evaluation) -> Iterable[str]:
+    """For each system whose means leave out videos: how many they are over."""
+    total = len(evaluation.videos)
+    for place, name in enumerate(evaluation.names):
+        counts = [evaluation.overall(place, m).count for m in range(len(METRICS))]
+        fewer = [f"{m.title} {count}" for m, count in zip(METRICS, counts, strict=True) if 0 < count < total]
+        if fewer:
+            yield f"{name} has a score on fewer than all {total} {evaluation.unit}: {', '.join(fewer)}."
 
 
 def latex(evaluation: Evaluation) -> str:
