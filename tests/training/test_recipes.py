@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from gasp.cli.main import main
+from gasp.config.recipes import FusionRecipe, GlanceRecipe, VideoPrior
 from gasp.errors import InputError
 from gasp.faces.face import Box, Face
 from gasp.fusion.packaged import load_fusion
@@ -95,7 +96,7 @@ def test_targets_lie_where_the_picture_shows_them(data: Path) -> None:
 
 def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
     training, _ = load_pictures(data)
-    recipe = replace(glance.GlanceRecipe(), steps=4, decay_from=2, warmup=1, batch=2, small_scale=0.3)
+    recipe = replace(GlanceRecipe(), steps=4, decay_from=2, warmup=1, batch=2, small_scale=0.3)
     small = [(64, 96)] * 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(glance, "SIZES", small)
@@ -116,7 +117,7 @@ def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp
 
 def test_clips_show_what_they_say(data: Path) -> None:
     training, _ = load_pictures(data)
-    recipe = fusion.FusionRecipe(views=2)
+    recipe = FusionRecipe(views=2)
     scenes = fusion.make_scenes(training[:4], fusion.GlanceReader(Glance().eval()), recipe)
     rng = np.random.default_rng(0)
     moving = replace(recipe, still=0.0)
@@ -133,7 +134,7 @@ def test_clips_show_what_they_say(data: Path) -> None:
 
 def test_the_fusion_is_taught_the_saliency_map_times_the_rise(data: Path) -> None:
     training, _ = load_pictures(data)
-    recipe = fusion.FusionRecipe(views=1, absent=0.0)
+    recipe = FusionRecipe(views=1, absent=0.0)
     (scene,) = fusion.make_scenes(training[:1], fusion.GlanceReader(Glance().eval()), recipe)
     scene = replace(scene, faces=[Face(1, Box(20, 20, 60, 60), 0.9)])
     rng = np.random.default_rng(0)
@@ -141,8 +142,8 @@ def test_the_fusion_is_taught_the_saliency_map_times_the_rise(data: Path) -> Non
     seen = torch.from_numpy(still["inputs"][None])
     expected = fusion._corrected(seen).exp()[0].numpy()
     np.testing.assert_allclose(still["density"], expected / expected.sum(), rtol=1e-4)
-    calm = replace(recipe, still=0.0, prior=fusion.VideoPrior(speaker=0, motion=0))
-    lively = replace(calm, prior=fusion.VideoPrior(speaker=50, motion=0))
+    calm = replace(recipe, still=0.0, prior=VideoPrior(speaker=0, motion=0))
+    lively = replace(calm, prior=VideoPrior(speaker=50, motion=0))
     one, other = (
         fusion.make_clip(scene, np.random.default_rng(4), which, 2)["density"] for which in (calm, lively)
     )
@@ -154,7 +155,7 @@ def test_the_fusion_is_taught_the_saliency_map_times_the_rise(data: Path) -> Non
 
 def test_without_the_saliency_map_fixations_are_the_truth(data: Path) -> None:
     training, _ = load_pictures(data)
-    recipe = fusion.FusionRecipe(views=1, absent=1.0, still=1.0)
+    recipe = FusionRecipe(views=1, absent=1.0, still=1.0)
     (scene,) = fusion.make_scenes(training[:1], fusion.GlanceReader(Glance().eval()), recipe)
     clip = fusion.make_clip(scene, np.random.default_rng(0), recipe, 2)
     assert clip["inputs"].max() == 0

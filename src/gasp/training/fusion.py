@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gasp.config.recipes import FusionRecipe, VideoPrior
 from gasp.cues.drawing import draw_on_faces
 from gasp.cues.faces import draw_faces
 from gasp.cues.glance import draw_saliency
@@ -58,40 +59,6 @@ OPTIONS: dict[str, Any] = {
     "dam_channels": 32,
 }
 PREPROCESSING = Preprocessing(height=96, width=128)
-
-
-@dataclass(frozen=True, slots=True)
-class VideoPrior:
-    """How a moving scene draws looks, beside what draws them in a still picture.
-
-    The density of the still picture is multiplied by 1 + ``speaker`` * s + ``motion`` * m, s being the speaking scores
-    spread over their faces (standard deviation ``spread`` of the face's size) and m the motion map, both in 0..1.
-    """
-
-    speaker: float = 4.0
-    motion: float = 3.0
-    spread: float = 0.55
-
-
-@dataclass(frozen=True, slots=True)
-class FusionRecipe:
-    """Everything that shapes the weights, apart from the pictures and the saliency network."""
-
-    steps: int = 700
-    batch: int = 16
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    average_decay: float = 0.98
-    still: float = 0.3
-    """Share of clips in which nothing moves, as when a still picture is asked about."""
-    views: int = 4
-    absent: float = 0.08
-    """Probability that a modality is missing from a clip, each on its own."""
-    alone_weight: float = 0.3
-    """Weight of the clips in which the corrected modality is missing: their losses are many times larger."""
-    dam_weight: float = 0.05
-    prior: VideoPrior = field(default_factory=VideoPrior)
-    seed: int = 7
 
 
 @dataclass(frozen=True, slots=True)

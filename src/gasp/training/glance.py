@@ -8,9 +8,7 @@ the whole picture, is learnt apart from what attracts them.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gasp.config.recipes import GlanceRecipe
 from gasp.networks.glance import STRIDE, Glance
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
@@ -34,47 +33,6 @@ SIZES = ((240, 320), (208, 368), (272, 272))
 """Heights and widths of training pictures: 4:3, 16:9 and square at about the same number of pixels."""
 
 BACK_OF_HEAD = "back"
-
-
-@dataclass(frozen=True, slots=True)
-class GlanceRecipe:
-    """Everything that shapes the weights, apart from the pictures.
-
-    Up to step ``decay_from`` pictures have ``small_scale`` of the full size, which costs less, and the learning
-    rate follows a cosine over ``horizon`` steps. Then pictures are full size, the rate falls to 0 in a line, and
-    faces, which need the resolution, count for more: ``late_faces`` of the pictures come from sets with boxes
-    (before, as many as there are), and the two ``late_..._weight`` replace the weights of their losses.
-    """
-
-    steps: int = 5250
-    decay_from: int = 2750
-    horizon: int = 7000
-    batch: int = 16
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    warmup: int = 200
-    small_scale: float = 0.75
-    average_decay: float = 0.999
-    face_weight: float = 0.5
-    box_weight: float = 0.1
-    late_faces: float = 0.42
-    late_face_weight: float = 1.0
-    late_box_weight: float = 0.3
-    seed: int = 7
-
-    def weights_of_faces(self, step: int) -> tuple[float, float]:
-        """Weights of the losses of face centres and of boxes at a step."""
-        if step < self.decay_from:
-            return self.face_weight, self.box_weight
-        return self.late_face_weight, self.late_box_weight
-
-    def relative_rate(self, step: int) -> float:
-        """The learning rate at a step as a share of ``learning_rate``."""
-        if step < self.warmup:
-            return 0.04 + 0.96 * (1 - math.cos(math.pi * step / self.warmup)) / 2
-        turn = min(step, self.decay_from) - self.warmup
-        cosine = (1 + math.cos(math.pi * turn / (self.horizon - self.warmup))) / 2
-        return cosine * min(1.0, (self.steps - step) / (self.steps - self.decay_from))
 
 
 class GlanceBatches:

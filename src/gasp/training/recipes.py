@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from gasp.config.recipes import FusionRecipe, GlanceRecipe
 from gasp.errors import UsageError
 from gasp.faces.glance import GlanceReader
 from gasp.networks.glance import Glance
@@ -22,11 +23,10 @@ from gasp.training.fusion import (
     NETWORK,
     OPTIONS,
     PREPROCESSING,
-    FusionRecipe,
     make_scenes,
     train_fusion,
 )
-from gasp.training.glance import GlanceRecipe, train_glance
+from gasp.training.glance import train_glance
 from gasp.training.images import load_pictures
 from gasp.weights import load_packaged, load_weights, save_weights
 
