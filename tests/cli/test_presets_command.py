@@ -10,6 +10,8 @@ import yaml
 
 from gasp.cli.main import main
 from gasp.config.presets import PRESETS, preset
+from gasp.config.presets2021 import inference_presets, training_presets
+from gasp.config.recipes import FusionRecipe
 
 QUICK = ("--no-overlay", "--no-report", "--threads", "1", "-q")
 
@@ -17,7 +19,9 @@ QUICK = ("--no-overlay", "--no-report", "--threads", "1", "-q")
 def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(PRESETS)
+    named = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert named == [*PRESETS, "default-saliency", "default-fusion"]
+    assert "134 presets for training" in lines[-1]
     assert main(["presets", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [entry["name"] for entry in listed] == list(PRESETS)
@@ -29,6 +33,20 @@ def test_a_preset_is_shown(words: list[str], capsys: pytest.CaptureFixture[str])
     values = yaml.safe_load(capsys.readouterr().out)
     assert values["fusion"]["weights"] == "gasp-seqdamalstmgmu"
     assert ("alignment" in values) == ("--json" in words)
+
+
+def test_presets_of_2021_are_listed_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["presets", "--all"]) == 0
+    named = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    known = [*training_presets(), *inference_presets()]
+    assert named == [*PRESETS, "default-saliency", "default-fusion", *known]
+
+
+def test_recipes_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["presets", "show", "default-fusion"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["prior"]["speaker"] == FusionRecipe().prior.speaker
+    assert main(["presets", "show", "default-fuson"]) == 2
+    assert "did you mean 'default-fusion'?" in capsys.readouterr().err
 
 
 def test_a_preset_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:

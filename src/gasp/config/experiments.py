@@ -102,7 +102,8 @@ class LossConfig(_Part):
 
     ``form``: "published" (sums over the batch, BCE targets divided by 255 once too often, see
     ``divide_target``), or "corrected" (means over the batch, BCE mean over pixels of undivided targets, constant
-    predictions have an NSS of 0 instead of NaN). ``divide_target``: None follows the form.
+    predictions have an NSS of 0 instead of NaN). ``divide_target``: None follows the form. ``gates``: weight of the mean
+    gate, which is not in the published loss: gates that do not help close, so that the open ones say what matters.
     """
 
     form: Literal["published", "corrected"] = "published"
@@ -111,6 +112,7 @@ class LossConfig(_Part):
     nss: float = Field(default=1.0, ge=0)
     kl: float = Field(default=0.0, ge=0)
     dam: float = Field(default=0.5, ge=0)
+    gates: float = Field(default=0.0, ge=0)
     divide_target: bool | None = None
 
     @model_validator(mode="after")
@@ -218,6 +220,8 @@ class Experiment(_Part):
             raise ValueError(
                 f"options.modalities = {given}, but clips.inputs names {len(self.clips.inputs)} pictures"
             )
+        if self.losses.gates and not {"gmu", "rgmu"} & set(VARIANTS[self.network].fusion):
+            raise ValueError(f"losses.gates: {self.network} has no gated unit")
         if self.trainer.patience and self.clips.validation is None:
             raise ValueError("trainer.patience needs a list of videos for validation (clips.validation)")
         return self

@@ -14,7 +14,7 @@ from gasp.config.experiments import Experiment, OptimiserConfig
 from gasp.errors import GaspError, UsageError, WeightsError
 from gasp.fusion.inputs import Preprocessing
 from gasp.networks import create_model
-from gasp.networks.gasp import GASP, GASPOutput
+from gasp.networks.gasp import GASP, GASPOutput, gate_scores
 from gasp.training.batch import ClipBatch
 from gasp.training.losses import SaliencyLosses, dam_loss, saliency_losses
 from gasp.weights import load_checkpoint, require
@@ -61,6 +61,11 @@ class SaliencyModule(pl.LightningModule):
             assert target is not None
             plain["dam_bce_loss"] = dam_loss(output.dam_logits, target)
             loss = loss + self.experiment.losses.dam * plain["dam_bce_loss"]
+        if self.experiment.losses.gates:
+            scores = gate_scores(output, self.network.modalities)
+            assert scores is not None
+            plain["gates"] = scores.mean()
+            loss = loss + self.experiment.losses.gates * plain["gates"]
         if not torch.isfinite(loss):
             raise TrainingError(_not_a_number(plain, batch, self.global_step))
         self._log("train", plain | {"loss": self._per_sample(found, batch)}, len(batch.names))
