@@ -16,6 +16,7 @@ from PIL import Image
 
 from gasp import create_model, load_checkpoint
 from gasp.config.experiments import Experiment
+from gasp.datasets.split import SplitRow, write_split
 from gasp.datasets.store import PackOptions, pack
 from gasp.errors import GaspError, OutputError, UsageError, WeightsError
 from gasp.fusion.packaged import load_fusion
@@ -91,6 +92,16 @@ def test_a_complete_run_is_not_repeated_unless_asked_for(root: Path) -> None:
     changed = train(experiment.replaced(trainer={"seed": 1}), root)
     assert not changed.unchanged
     assert any((weights(changed)[name] != tensor).any() for name, tensor in weights(first).items())
+
+
+def test_a_run_on_other_data_is_another_run(root: Path) -> None:
+    experiment = tiny_experiment(trainer={"max_epochs": 1})
+    train(experiment, root)
+    (root / "train.csv").unlink()
+    write_split(
+        root / "train.csv", [SplitRow("v0", 25, "Social", "diem"), SplitRow("v1", 25, "Social", "diem")]
+    )
+    assert not train(experiment, root).unchanged
 
 
 def test_learning_makes_the_loss_smaller(root: Path) -> None:

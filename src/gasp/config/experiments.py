@@ -102,8 +102,8 @@ class LossConfig(_Part):
 
     ``form``: "published" (sums over the batch, BCE targets divided by 255 once too often, see
     ``divide_target``), or "corrected" (means over the batch, BCE mean over pixels of undivided targets, constant
-    predictions have an NSS of 0 instead of NaN). ``divide_target``: None follows the form. ``gates``: weight of the mean
-    gate, which is not in the published loss: gates that do not help close, so that the open ones say what matters.
+    predictions have an NSS of 0 instead of NaN). ``divide_target``: None follows the form. ``gates``: weight of the
+    mean gate, which is not in the published loss: gates that do not help close, so that the open ones say what matters.
     """
 
     form: Literal["published", "corrected"] = "published"

@@ -141,10 +141,10 @@ def train(
     folder = runs_folder(experiment, root) / logs.key
     resumed = (folder / STATE).is_file()
     if first:
-        write_record(folder, experiment, "running")
+        write_record(folder, experiment, root, "running")
         os.environ[_RUN] = str(folder)
     try:
-        return _train(experiment, module, data, logs, folder, profile, report, resumed)
+        return _train(experiment, root, module, data, logs, folder, profile, report, resumed)
     finally:
         if first:
             os.environ.pop(_RUN, None)
@@ -152,6 +152,7 @@ def train(
 
 def _train(
     experiment: Experiment,
+    root: Path,
     module: SaliencyModule,
     data: ClipData,
     logs: RunLogs,
@@ -184,7 +185,7 @@ def _train(
             "metrics": metrics,
             "best": [path.name for path in best],
         }
-        write_record(folder, experiment, "complete", results)
+        write_record(folder, experiment, root, "complete", results)
         (folder / STATE).unlink(missing_ok=True)
     else:
         last = folder / LAST_MODEL

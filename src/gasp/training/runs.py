@@ -18,12 +18,13 @@ import torch
 
 from gasp.config.experiments import Experiment
 from gasp.datasets.grouped import modality_name
+from gasp.datasets.store import INDEX
 from gasp.fusion.inputs import Preprocessing
 from gasp.networks.gasp import GASP
 from gasp.results.manifest import versions
 from gasp.training.loggers import title_of
 from gasp.weights import save_weights
-from gasp.weights.files import replacing
+from gasp.weights.files import replacing, sha256
 
 RECORD = "run.json"
 LAST_MODEL = "last_model.pt"
@@ -62,7 +63,7 @@ def runs_folder(experiment: Experiment, root: Path) -> Path:
 def find_run(experiment: Experiment, root: Path) -> Run | None:
     """The newest run of exactly this experiment, interrupted or complete."""
     parent = runs_folder(experiment, root)
-    wanted = fingerprint(experiment)
+    wanted = fingerprint(experiment, root)
     found = [run for run in _runs(parent) if run.record.get("fingerprint") == wanted]
     return max(found, key=lambda run: (run.folder / RECORD).stat().st_mtime, default=None)
 
@@ -79,22 +80,32 @@ def _runs(parent: Path) -> list[Run]:
     return runs
 
 
-def fingerprint(experiment: Experiment) -> str:
-    """Equal for experiments with equal results."""
+def fingerprint(experiment: Experiment, root: Path) -> str:
+    """Equal for experiments with equal results: what they are made of, the lists and the store that they learn from.
+
+    (Of a ``Grouped_frames`` folder the path alone counts: it has too many files to look at them all.)
+    """
     values = experiment.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
     for name in _TRAINER_WITHOUT_EFFECT:
         del values["trainer"][name]
+    clips = experiment.clips
+    files = [root / clips.source / INDEX, *(root / name for name in (clips.train, clips.validation) if name)]
+    values["files"] = [sha256(path) if path.is_file() else None for path in files]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def write_record(
-    folder: Path, experiment: Experiment, state: State, results: Mapping[str, Any] | None = None
+    folder: Path,
+    experiment: Experiment,
+    root: Path,
+    state: State,
+    results: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes ``run.json``: the experiment, versions, and how far it is; atomically."""
     record = {
         "format": FORMAT,
         "state": state,
-        "fingerprint": fingerprint(experiment),
+        "fingerprint": fingerprint(experiment, root),
         "versions": versions(),
         "experiment": experiment.model_dump(mode="json"),
         "results": dict(results or {}),

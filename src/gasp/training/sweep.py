@@ -98,7 +98,7 @@ def _check(planned: Planned, root: Path) -> None:
 def _row(planned: Planned, sweep: Sweep, root: Path) -> SweepRow:
     """The row that an earlier call has kept, or that of a new run."""
     path = sweep.place(root) / "results" / f"{planned.name}.json"
-    made_of = {"experiment": fingerprint(planned.experiment), "every": sweep.every}
+    made_of = {"experiment": fingerprint(planned.experiment, root), "every": sweep.every}
     kept = _read_results(path, made_of)
     if kept is not None:
         return SweepRow(planned, kept)
