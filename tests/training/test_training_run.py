@@ -229,7 +229,7 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch(root: Path) ->
     one = train(plain, root)
     [folder] = (root / "checkpoints" / "two").iterdir()
     two = json.loads((folder / "run.json").read_text())["results"]["metrics"]
-    assert_same(weights(one), torch.load(folder / "last_model.pt", weights_only=True), atol=1e-6)
+    assert_same(weights(one), torch.load(folder / "last_model.pt", weights_only=True), atol=2e-5)
     for name in ("avg_train_loss", "avg_val_loss", "avg_train_dam_bce_loss"):
         assert two[name] == pytest.approx(one.metrics[name], rel=1e-5)
 
