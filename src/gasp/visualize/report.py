@@ -122,7 +122,7 @@ def _people_table(summary: Summary) -> str:
         cells = [
             f'<td><i style="background:{colour}"></i>person {track}</td>',
             f'<td class="number">{seen}</td><td class="number">{person.frames:,}</td>',
-            f'<td class="number">{meter(share, colour)} {percent(share)}</td>',
+            f'<td class="number">{meter(share, colour)}<span class="share">{percent(share)}</span></td>',
             f'<td class="number">{percent(person.attention / person.frames)}</td>',
         ]
         if speaking:
