@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import chain, repeat
 from pathlib import Path
 
 import cv2
@@ -29,13 +30,16 @@ GASP = [sys.executable, "-m", "gasp"]
 
 
 def make_video(path: Path, seconds: float, fps: float | None) -> None:
-    """The clip at 1280 x 720, repeated up to a length, with its sound once, at its own or another rate."""
+    """The clip at 1280 x 720, repeated up to a length, with its sound once, at its own or another rate.
+
+    Frames are not gathered: what this process once held would count as the memory of those it starts.
+    """
     with open_source(clip_path()) as source:
-        frames = [cv2.resize(frame.image, (1280, 720), interpolation=cv2.INTER_LINEAR) for frame in source]
         fps = fps or source.fps
-    with VideoWriter(path, 1280, 720, fps, sound_from=clip_path()) as writer:
-        for k in range(round(seconds * fps)):
-            writer.write(frames[k % len(frames)], k / fps)
+        frames = chain.from_iterable(iter(source) for _ in repeat(None))
+        with VideoWriter(path, 1280, 720, fps, sound_from=clip_path()) as writer:
+            for k, frame in zip(range(round(seconds * fps)), frames, strict=False):
+                writer.write(cv2.resize(frame.image, (1280, 720), interpolation=cv2.INTER_LINEAR), k / fps)
 
 
 def measure(video: Path, *options: str, start_up: float = 0.0) -> dict[str, float]:
