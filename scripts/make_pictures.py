@@ -12,7 +12,7 @@ import cv2
 
 from gasp.video import open_source
 
-FRAME = 250
+FRAME = 312
 """A frame in which both people are to be seen and one speaks."""
 
 

@@ -52,8 +52,8 @@ def run_command(run: Callable[[], int], *, quiet: bool, verbose: bool) -> int:
     except GaspError as error:
         _say_error(str(error))
         return error.exit_status
-    except KeyboardInterrupt:
-        _say_error("interrupted")
+    except KeyboardInterrupt as stop:
+        _say_error(str(stop) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; a second complaint at exit would help nobody.

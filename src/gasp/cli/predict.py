@@ -137,12 +137,9 @@ def predict_inputs(
             except GaspError:
                 raise
             except KeyboardInterrupt:
-                log.error(
-                    "stopped; what was done of %s is in %s, and the same command goes on from there",
-                    path,
-                    out / name,
-                )
-                raise
+                raise KeyboardInterrupt(
+                    f"stopped; what was done of {path} is in {out / name}, and the same command goes on from there"
+                ) from None
             else:
                 done.append(summary.plain())
                 if not as_json and not quiet:
