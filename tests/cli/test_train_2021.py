@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from gasp.config.experiments import read_experiment
 from gasp.config.json2021 import write_preset
 from gasp.config.presets2021 import FRAMES, inference_preset, training_preset
 from gasp.datasets.split import SplitRow, write_split
+from gasp.errors import UsageError
 from gasp.training.history import read_history
 from helpers.grouped_frames import make_grouped
 
@@ -151,10 +153,23 @@ def test_gpus_are_read_as_by_lightning(monkeypatch, gpus, expected):
     assert (trainer.accelerator, trainer.devices) == expected
 
 
+def test_without_a_gpu_the_cpu_does_the_work_and_this_is_said(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(logging.getLogger("gasp"), "propagate", True)
+    trainer = options("--gpus", "0,").trainer
+    assert (trainer.accelerator, trainer.devices) == ("cpu", "1")
+    assert "no GPU" in caplog.text
+
+
+def test_more_gpus_than_there_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UsageError, match="has 2"):
+        options("--gpus", "4")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--gpus", "0,"], "leave --gpus out"),
         (["--gpus", "one"], "for the first GPU"),
         (["--train_config", "GASPExp01_1x1Conv"], "did you mean 'GASPExp001_1x1Conv'"),
         (["--train_config_file", "none.json"], "none.json does not exist"),

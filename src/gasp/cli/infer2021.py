@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the preset; exit status 1 when a video failed."""
-    from gasp.cli.program import use_working_directory
+    from gasp.cli.program import gpu_there, use_working_directory
     from gasp.cli.progress import frame_progress
     from gasp.config.json2021 import read_inference_file
     from gasp.config.presets2021 import inference_preset
@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
 
     from gasp.inference import run_inference
 
-    device = None if args.gpu is None else f"cuda:{args.gpu}"
+    gpu = args.gpu is not None and gpu_there(f"--gpu {args.gpu}")
+    device = f"cuda:{args.gpu}" if gpu else None
     with frame_progress(args.quiet) as report:
         summary = run_inference(
             preset, name, device=device, jobs=args.jobs, overwrite=args.overwrite, report=report

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gasp import __version__
+
+logger = logging.getLogger(__name__)
 
 
 def run_program(
@@ -36,3 +39,15 @@ def use_working_directory() -> None:
     """Weights lie in the current directory, where it is a working directory of 2021."""
     if Path("gazenet/models").is_dir():
         os.environ.setdefault("GASP_CWD", str(Path.cwd()))
+
+
+def gpu_there(option: str) -> bool:
+    """Whether this machine has a GPU. The commands of 2021 name one as a matter of course: where there is none, it is said
+    that the CPU does the work.
+    """
+    from torch import cuda
+
+    there = cuda.device_count() > 0
+    if not there:
+        logger.warning("%s: this machine has no GPU that PyTorch can use; the CPU does the work", option)
+    return there

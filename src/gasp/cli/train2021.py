@@ -251,11 +251,14 @@ def _devices(args: argparse.Namespace) -> dict[str, Any]:
         )
     from torch import cuda
 
+    from gasp.cli.program import gpu_there
+
+    if not gpu_there(f"--gpus {args.gpus!r}"):
+        return {"accelerator": "cpu", "devices": str(args.num_processes)}
     there = cuda.device_count()
     needed = 1 if wanted == "-1" else max(map(int, numbers)) + 1 if "," in wanted else int(wanted)
     if needed > there:
-        has = f"this machine has {there}" if there else "this machine has none that PyTorch can use"
-        raise UsageError(f'--gpus {args.gpus!r}: {has}; leave --gpus out (or give "") to train on the CPU')
+        raise UsageError(f"--gpus {args.gpus!r}: this machine has {there}")
     return {"accelerator": "gpu", "devices": wanted}
 
 
