@@ -42,8 +42,8 @@ def use_working_directory() -> None:
 
 
 def gpu_there(option: str) -> bool:
-    """Whether this machine has a GPU. The commands of 2021 name one as a matter of course: where there is none, it is said
-    that the CPU does the work.
+    """Whether this machine has a GPU. The commands of 2021 name one as a matter of course: where there is none, it is
+    said that the CPU does the work.
     """
     from torch import cuda
 
