@@ -1,4 +1,9 @@
-"""DAM + LARGMU finds out which modality tells where people look, and its gates say so."""
+"""DAM + LARGMU finds out which modality tells where people look, and its gates say so.
+
+Its ConvLSTM mixes the modalities before they reach the gates. Left to learn, it moves what matters from one to
+another, and gates say little about modalities (measured: they favour the right one in three of five trainings). Here
+it stays as it was initialised.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +46,13 @@ def experiment() -> Experiment:
                 "peeks": 4,
                 "validation_choice": "all",
             },
-            "losses": {"form": "corrected", "gates": 3.0},
-            "optimiser": {"learning_rate": 5e-3, "schedule": "onecycle", "clip": 1.0},
+            "losses": {"form": "corrected", "gates": 0.3},
+            "optimiser": {"learning_rate": 3e-3, "schedule": "onecycle", "clip": 1.0},
             "trainer": {
-                "max_epochs": 12,
+                "max_epochs": 16,
                 "batch": 8,
-                "validate_every": 12,
+                "validate_every": 16,
+                "freeze": ("att_lstm",),
                 "checkpoint_best": 0,
                 "accelerator": "cpu",
             },
