@@ -194,7 +194,8 @@ def read_options(args: argparse.Namespace) -> Experiment:
     """The experiment that the options ask for. Raises :class:`~gasp.errors.UsageError` for those that mean nothing
     any more.
     """
-    from gasp.config.experiments import SUFFIXES, read_experiment
+    from gasp.config.experiments import read_experiment
+    from gasp.config.parts import SUFFIXES
     from gasp.errors import UsageError
 
     _answer(args)

@@ -5,31 +5,26 @@ From YAML, JSON or 2021's presets.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gasp.config.parts import SUFFIXES, FolderName, Part, read_values
 from gasp.config.presets2021 import FRAMES, INPUTS, TARGETS, Preset, training_presets
-from gasp.config.problems import explain
-from gasp.errors import InputError, UsageError
+from gasp.errors import UsageError
 from gasp.naming import nearest
 from gasp.networks.variants import VARIANTS
 
-SUFFIXES = (".yaml", ".yml", ".json")
+WHAT = "an experiment: it must hold 'network: ...' and so on"
 
 Size = tuple[int, int]
 Choice = Literal["peek", "walk", "all"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AugmentConfig(_Part):
+class AugmentConfig(Part):
     """Changes of training clips; the same for all frames, maps and targets of a clip.
 
     ``flip``: probability of mirroring left and right. ``crop``: a random part of the picture is shown, this share of
@@ -42,7 +37,7 @@ class AugmentConfig(_Part):
     colour: float = Field(default=0.0, ge=0, lt=1)
 
 
-class ClipsConfig(_Part):
+class ClipsConfig(Part):
     """Which clips are learnt from.
 
     ``source``: a store of ``gasp pack``, or a ``Grouped_frames`` folder. ``train``, ``validation``, ``test``: a list of
@@ -97,7 +92,7 @@ class ClipsConfig(_Part):
         return value
 
 
-class LossConfig(_Part):
+class LossConfig(Part):
     """Weights and form of the losses, see :mod:`gasp.training.losses`.
 
     ``form``: "published" (sums over the batch, BCE targets divided by 255 once too often, see
@@ -122,7 +117,7 @@ class LossConfig(_Part):
         return self
 
 
-class OptimiserConfig(_Part):
+class OptimiserConfig(Part):
     """``schedule`` of the learning rate over all steps: "constant" as published, "cosine" to 0, or "onecycle";
     ``warmup``: share of the steps in which it rises from 0. ``clip``: greatest norm of the gradient, 0 for none.
     ``find_rate``: look for a learning rate before training (Smith, "Cyclical Learning Rates", WACV 2017).
@@ -137,7 +132,7 @@ class OptimiserConfig(_Part):
     find_rate: bool = False
 
 
-class TrainerConfig(_Part):
+class TrainerConfig(Part):
     """How long, on what, and what is kept.
 
     ``max_steps``: 0 for no limit. ``validate_every``, ``checkpoint_every``: in epochs. ``checkpoint_best``: how many
@@ -168,7 +163,7 @@ class TrainerConfig(_Part):
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
-class LoggingConfig(_Part):
+class LoggingConfig(Part):
     """``logger``: "csv" (a table and a plot), "tensorboard" or "comet"; the table is written with each of them.
     ``pictures``: store samples of inputs, targets and predictions at validation. ``project``: Comet's project.
     ``folder``: where logs go.
@@ -180,7 +175,7 @@ class LoggingConfig(_Part):
     folder: str = "logs"
 
 
-class Experiment(_Part):
+class Experiment(Part):
     """One training run.
 
     ``name``: of the experiment, a part of paths. ``network`` and ``options``: as :func:`gasp.create_model` takes them
@@ -188,7 +183,7 @@ class Experiment(_Part):
     ``<title>/<run>/`` is written, ``title`` being the class name for 2021's presets.
     """
 
-    name: str = "experiment"
+    name: FolderName = "experiment"
     title: str = ""
     network: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -204,13 +199,6 @@ class Experiment(_Part):
     def _known(cls, value: str) -> str:
         if value not in VARIANTS:
             raise ValueError(f"unknown GASP network{nearest(value, VARIANTS)}")
-        return value
-
-    @field_validator("name")
-    @classmethod
-    def _a_name(cls, value: str) -> str:
-        if not value or value.startswith(".") or any(sign in value for sign in "/\\:\0"):
-            raise ValueError("a name is needed that can be a folder's")
         return value
 
     @model_validator(mode="after")
@@ -252,17 +240,6 @@ class Experiment(_Part):
         """Options of :func:`gasp.create_model`."""
         return {"modalities": len(self.clips.inputs)} | self.options
 
-    @classmethod
-    def read(cls, values: Mapping[str, Any], where: str = "") -> Experiment:
-        """An experiment from plain values. Raises :class:`gasp.errors.UsageError` naming every wrong field, and
-        ``where`` it stands.
-        """
-        try:
-            return cls(**values)
-        except (ValidationError, TypeError) as error:
-            said = explain(error, cls) if isinstance(error, ValidationError) else str(error)
-            raise UsageError(f"{where}: {said}" if where else said) from None
-
     def replaced(self, **parts: Mapping[str, Any] | Any) -> Experiment:
         """A checked copy in which fields have other values; a mapping changes fields of that part only.
 
@@ -300,26 +277,10 @@ def read_experiment(source: str | Path) -> Experiment:
         raise UsageError(
             f"there is no training preset {str(source)!r}{nearest(str(source), training_presets(), most=6)}"
         )
-    values = read_values(path)
+    values = read_values(path, WHAT)
     if "model_properties" in values or "experiment_name" in values:
         return experiment_of(read_training_file(path), path.stem)
     return Experiment.read({"name": path.stem} | values, str(path))
-
-
-def read_values(path: Path) -> dict[str, Any]:
-    """The fields in a YAML or JSON file. Raises :class:`~gasp.errors.InputError` when there are none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{path} is no {path.suffix[1:].upper()} file: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds no fields (such as network and clips)")
-    return values
 
 
 _TRAINING_OPTIONS = {

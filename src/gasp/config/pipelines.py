@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gasp.config.parts import Part, read_values
 from gasp.config.plugins import plugin_names
-from gasp.config.problems import explain
 from gasp.cues.cue import CUES, PUBLISHED_CUES
-from gasp.errors import InputError, UsageError
+from gasp.errors import UsageError
 from gasp.naming import nearest
 from gasp.networks.variants import VARIANTS
 from gasp.weights.catalogue import Entry, find_entry
@@ -25,14 +23,9 @@ PACKAGED = "packaged"
 """Name of the weights that ship with the package."""
 
 DETECTORS = ("glance", "yunet", "s3fd", "none")
-SUFFIXES = (".yaml", ".yml", ".json")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CueConfig(_Part):
+class CueConfig(Part):
     """One modality.
 
     ``name``: a cue of the package, or of another installed one. ``mode``, ``weights`` (a name of ``gasp models``, or a
@@ -73,7 +66,7 @@ class CueConfig(_Part):
         return self
 
 
-class FacesConfig(_Part):
+class FacesConfig(Part):
     """How faces are found.
 
     ``detector``: "glance" (packaged), "yunet", "s3fd", "none", or one of another installed package, made with
@@ -102,7 +95,7 @@ class FacesConfig(_Part):
         return self
 
 
-class FusionConfig(_Part):
+class FusionConfig(Part):
     """The GASP network.
 
     ``weights``: "packaged", a name of ``gasp models``, or a file. ``modalities``: which cues it takes, in order; known
@@ -164,7 +157,7 @@ class FusionConfig(_Part):
         return None if entry is None else entry.inputs
 
 
-class PipelineConfig(_Part):
+class PipelineConfig(Part):
     """A pipeline: what is computed of every frame and how it is joined.
 
     ``alignment`` of the fusion's windows: "corrected" fills them with the first frame of a shot and carries nothing
@@ -207,17 +200,6 @@ class PipelineConfig(_Part):
         """Names of the modalities, in order."""
         return tuple(cue.name for cue in self.cues)
 
-    @classmethod
-    def read(cls, values: Mapping[str, Any], where: str = "") -> PipelineConfig:
-        """A pipeline from plain values. Raises :class:`gasp.errors.UsageError` naming every wrong field, and
-        ``where`` it stands.
-        """
-        try:
-            return cls(**values)
-        except (ValidationError, TypeError) as error:
-            said = explain(error, cls) if isinstance(error, ValidationError) else str(error)
-            raise UsageError(f"{where}: {said}" if where else said) from None
-
     def to_yaml(self) -> str:
         """The pipeline as YAML that :func:`read_file` reads; what has its default value is left out."""
         return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True, width=100)
@@ -235,19 +217,7 @@ def read_file(path: Path) -> PipelineConfig:
     Raises :class:`gasp.errors.InputError` when the file cannot be read and :class:`gasp.errors.UsageError` when it does
     not describe a pipeline.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read: {reason}.") from error
-    try:
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is not {path.suffix.lstrip('.').upper()}: {' '.join(str(error).split())}"
-        ) from error
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise UsageError(f"{path} does not describe a pipeline: it must hold 'cues: ...' and so on")
+    values = read_values(path, "a pipeline: it must hold 'cues: ...' and so on")
     return PipelineConfig.read({"name": path.stem, **values}, str(path))
 
 

@@ -7,7 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from gasp.config.pipelines import SUFFIXES, PipelineConfig, read_file
+from gasp.config.parts import SUFFIXES
+from gasp.config.pipelines import PipelineConfig, read_file
 from gasp.cues.cue import CUES
 from gasp.errors import UsageError
 from gasp.naming import nearest

@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field
 
-from gasp.config.experiments import SUFFIXES, Experiment, read_experiment, read_values
+from gasp.config.experiments import Experiment, read_experiment
+from gasp.config.parts import SUFFIXES, FolderName, Part, read_values
 from gasp.config.presets2021 import training_presets
-from gasp.config.problems import explain
 from gasp.errors import UsageError
 from gasp.networks.variants import VARIANTS
 
 Table = Literal["static", "context", "context-norm", "ablation"]
+
+WHAT = "a sweep: it must hold tables, experiments or grid"
 
 ALL_CUES = "111"
 
@@ -38,21 +40,19 @@ class Planned:
         return self.experiment.name + (f"--{self.left_out.replace('/', '--')}" if self.left_out else "")
 
 
-class Grid(BaseModel):
+class Grid(Part):
     """Every network with every context (static ones once) and every set of cues.
 
     ``networks``: class names. ``contexts``: frames. ``cues``: names of pictures in modality order, by a name of each
     set.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     networks: tuple[str, ...] = Field(min_length=1)
     contexts: tuple[int, ...] = Field(default=(10,), min_length=1)
     cues: dict[str, tuple[str, ...]] = Field(min_length=1)
 
 
-class Sweep(BaseModel):
+class Sweep(Part):
     """What is trained and compared.
 
     ``tables``: of the paper: "static" variants; "context" and "context-norm", sequential variants by context size,
@@ -67,9 +67,7 @@ class Sweep(BaseModel):
     ``every``: one of so many frames is scored. ``folder``: where everything is kept, under ``name``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = "sweep"
+    name: FolderName = "sweep"
     tables: tuple[Table, ...] = ()
     experiments: tuple[str | Experiment, ...] = ()
     grid: Grid | None = None
@@ -78,13 +76,6 @@ class Sweep(BaseModel):
     leave_one_out: bool = False
     every: int = Field(default=1, ge=1)
     folder: str = "sweeps"
-
-    @field_validator("name")
-    @classmethod
-    def _a_name(cls, value: str) -> str:
-        if not value or value.startswith(".") or any(sign in value for sign in "/\\:\0"):
-            raise ValueError("a name is needed that can be a folder's")
-        return value
 
     @classmethod
     def leaving_one_out(cls, experiment: Experiment) -> Sweep:
@@ -137,7 +128,7 @@ def is_sweep(source: str | Path) -> bool:
     """
     path = Path(source)
     return path.suffix.lower() in SUFFIXES and not {"tables", "experiments", "grid"}.isdisjoint(
-        read_values(path)
+        read_values(path, WHAT)
     )
 
 
@@ -146,11 +137,7 @@ def read_sweep(path: str | Path) -> Sweep:
     :class:`~gasp.errors.InputError` for an unreadable file.
     """
     path = Path(path)
-    try:
-        return Sweep(**{"name": path.stem} | read_values(path))
-    except (ValidationError, TypeError) as error:
-        said = explain(error, Sweep) if isinstance(error, ValidationError) else str(error)
-        raise UsageError(f"{path}: {said}") from None
+    return Sweep.read({"name": path.stem} | read_values(path, WHAT), str(path))
 
 
 def _experiment(given: str | Experiment) -> Experiment:
