@@ -172,7 +172,7 @@ def test_more_gpus_than_there_are(monkeypatch):
     [
         (["--gpus", "one"], "for the first GPU"),
         (["--train_config", "GASPExp01_1x1Conv"], "did you mean 'GASPExp001_1x1Conv'"),
-        (["--train_config_file", "none.json"], "none.json does not exist"),
+        (["--train_config_file", "none.json"], "none.json cannot be read: it does not exist"),
         (["--train_config_file", "preset"], "ends with .json"),
         (["--infer_configs", "InferMetricsGAPSTrain"], "did you mean 'InferMetricsGASPTrain'"),
         (["--resume_from_checkpoint", "x.ckpt"], "goes on by itself"),
