@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 
 import pytest
 import torch
@@ -155,7 +154,6 @@ def test_gpus_are_read_as_by_lightning(monkeypatch, gpus, expected):
 
 def test_without_a_gpu_the_cpu_does_the_work_and_this_is_said(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(logging.getLogger("gasp"), "propagate", True)
     trainer = options("--gpus", "0,").trainer
     assert (trainer.accelerator, trainer.devices) == ("cpu", "1")
     assert "no GPU" in caplog.text

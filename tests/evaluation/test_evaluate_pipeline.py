@@ -198,7 +198,7 @@ def test_a_folder_that_is_no_dataset(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "looks like no dataset" in " ".join(capsys.readouterr().err.split())
     (tmp_path / "file").write_text("")
     assert main(["evaluate", str(tmp_path / "file")]) == 1
-    assert "is not a folder" in capsys.readouterr().err
+    assert "is not a folder" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_output_that_cannot_be_written(
@@ -207,7 +207,7 @@ def test_an_output_that_cannot_be_written(
     (tmp_path / "file").write_text("")
     words = ["evaluate", looks, "--split", "all", "--system", f"a={maps}", "-o", tmp_path / "file"]
     assert main([str(word) for word in words]) == 1
-    assert "cannot be made" in capsys.readouterr().err
+    assert "cannot be made" in " ".join(capsys.readouterr().err.split())
 
 
 # --- charts ------------------------------------------------------------------------------------------------

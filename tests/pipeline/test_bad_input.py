@@ -209,7 +209,6 @@ def test_a_network_that_gives_no_numbers(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("gasp"), "propagate", True)
     network: Any = networks.cues[name]
     spoilt = {
         "dave": "saliency.bias",
@@ -239,9 +238,7 @@ def test_a_cue_that_fails_in_the_middle_and_begins_anew(
     name: str,
     networks: Networks,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("gasp"), "propagate", True)
     pipeline = make_pipeline(networks, mode, batch=1)
     runner = next(r for r in pipeline._runners if r.name == name)
     cue: Any = runner.cue

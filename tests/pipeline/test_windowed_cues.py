@@ -135,9 +135,7 @@ def test_a_cue_that_fails_on_the_way_is_black_from_there(
     networks: Networks,
     pictures: NDArray[np.uint8],
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("gasp"), "propagate", True)
     pipeline = Pipeline(
         PredictSettings(batch=1), networks, cues=[*create_cues(["captured", "glance"]), Failing(5, how)]
     )
