@@ -26,7 +26,12 @@ OPTIONAL = {
     "onnx": "gasp models export --format onnx",
     "onnxruntime": "the check of exported ONNX files",
     "zarr": "gasp predict --maps zarr",
+    "lightning": "gasp train",
+    "tensorboard": "gasp train with the logger tensorboard",
+    "comet_ml": "gasp train with the logger comet",
     "matplotlib": "figures of gasp train",
+    "py7zr": "published files that are 7z archives",
+    "pyarrow": "fixations in Parquet files",
 }
 CODECS = {"h264": "r", "libx264": "w", "aac": "w", "vp9": "r", "hevc": "r", "av1": "r", "gif": "w"}
 
