@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -224,6 +224,7 @@ values = arrays.arrays(np.float32, (2, 3, 4), elements=st.floats(-60, 60, width=
 
 @settings(max_examples=40, deadline=None)
 @given(values, st.booleans())
+@example(np.full((2, 3, 4), -16.32035, np.float32), False)
 def test_scaled_maps_are_from_0_to_1_and_in_the_order_of_the_logits(
     logits: NDArray[np.float32], distribution: bool
 ) -> None:

@@ -1,7 +1,7 @@
 """DAM + LARGMU finds out which modality tells where people look, and its gates say so.
 
 Its ConvLSTM mixes the modalities before they reach the gates. Left to learn, it moves what matters from one to
-another, and gates say little about modalities (measured: they favour the right one in three of five trainings). Here
+another, and gates say little about modalities (measured: they favour the right one in five of ten trainings). Here
 it stays as it was initialised.
 """
 

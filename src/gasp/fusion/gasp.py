@@ -167,9 +167,13 @@ def scale_maps(logits: torch.Tensor, *, distribution: bool) -> torch.Tensor:
 
     A map with a value that is not a number consists of such values, so that it can be told from a constant one.
     """
-    flat = logits.flatten(1)
+    # In single precision equal logits may differ in the last digit afterwards (vectorised loops and their rest round
+    # differently), which scaling blows up where a map is nearly constant.
+    flat = logits.flatten(1).to(torch.float32 if logits.device.type == "mps" else torch.float64)
     values = (flat - flat.amax(1, keepdim=True)).exp() if distribution else flat.sigmoid()
     low, high = values.amin(1, keepdim=True), values.amax(1, keepdim=True)
-    span = high - low
-    scaled = torch.where(span == 0, torch.zeros_like(values), (values - low) / span.clamp_min(1e-30))
-    return scaled.view_as(logits)
+    constant = flat.amin(1, keepdim=True) == flat.amax(1, keepdim=True)
+    scaled = torch.where(
+        constant | (high == low), torch.zeros_like(values), (values - low) / (high - low).clamp_min(1e-300)
+    )
+    return scaled.view_as(logits).to(logits.dtype)
