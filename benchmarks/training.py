@@ -17,18 +17,11 @@ import torch
 from PIL import Image
 
 from gasp.config.experiments import Experiment
+from gasp.config.presets2021 import INPUTS
 from gasp.datasets.split import SplitRow, write_split
 from gasp.datasets.store import pack
 from gasp.training.profiling import PHASES, PhaseTimes
 from gasp.training.run import train
-
-INPUTS = (
-    "captured",
-    "det_transformed_dave",
-    "det_transformed_esr9",
-    "det_transformed_vidgaze",
-    "det_transformed_gaze360",
-)
 
 
 def make_store(root: Path, videos: int, frames: int) -> None:

@@ -47,13 +47,12 @@ def fit(
     loggers: Sequence[Any] = (),
     callbacks: Sequence[Callback] = (),
     clip: float = 0.0,
-    resume: bool = True,
     report: Report | None = None,
     learning_rate_search: bool = False,
     save_every: float | None = None,
     new_loaders: bool = False,
 ) -> pl.Trainer:
-    """Fit ``module`` to ``data``, going on from the state in ``folder`` where there is one and ``resume`` is True.
+    """Fit ``module`` to ``data``, going on from the state in ``folder`` where there is one.
 
     ``clip``: greatest norm of gradients, 0 for none. ``save_every``: seconds between saves of the state, else
     :data:`SAVE_EVERY`. ``new_loaders``: ask ``data`` for them in every epoch, since their lengths differ. Returns the
@@ -68,7 +67,7 @@ def fit(
         if learning_rate_search and not state.is_file():
             _search_learning_rate(trainer, module, data)
         with denormals_as_zero(), _interruptions(trainer):
-            trainer.fit(module, datamodule=data, ckpt_path=str(state) if resume and state.is_file() else None)
+            trainer.fit(module, datamodule=data, ckpt_path=str(state) if state.is_file() else None)
     return trainer
 
 
