@@ -22,7 +22,7 @@ from gasp.datasets.image_set import ImageSet
 from gasp.datasets.split import held_back
 from gasp.faces.face import Box
 from gasp.faces.geometry import iou, iou_matrix
-from gasp.faces.glance import HEAD_TO_FACE, GlanceReader, Glimpse
+from gasp.faces.glance_reader import HEAD_TO_FACE, GlanceReader, Glimpse
 from gasp.faces.tracker import FaceTracker
 from gasp.video import VideoSource, open_source
 from gasp.video.cuts import CutDetector

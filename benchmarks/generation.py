@@ -18,7 +18,8 @@ import numpy as np
 
 from gasp.config.settings import PredictSettings
 from gasp.datasets import open_set
-from gasp.generation import GenerateOptions, generate
+from gasp.results.grouped_settings import GenerateSettings
+from gasp.runs.processes import generate
 from gasp.video import VideoWriter
 
 RATE, HEIGHT, WIDTH = 25, 180, 320
@@ -75,7 +76,7 @@ def main() -> None:
             videos.ids,
             Path(temporary) / "out",
             settings,
-            GenerateOptions(size=(90, 160)),
+            GenerateSettings(size=(90, 160)),
             report=report,
         )
         print(f"written: {resident():.0f} MiB")

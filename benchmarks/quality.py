@@ -15,12 +15,12 @@ import json
 from pathlib import Path
 
 from gasp.config.settings import PredictSettings
+from gasp.evaluation.evaluate import EvaluationSettings, evaluate
 from gasp.evaluation.items import ItemSet, open_items
 from gasp.evaluation.results import Evaluation
-from gasp.evaluation.run import EvaluationSettings, evaluate
+from gasp.evaluation.score_tables import plain
 from gasp.evaluation.scoring import METRICS
 from gasp.evaluation.systems import PipelineSystem
-from gasp.evaluation.tables import plain
 from gasp.pipeline.pipeline import Networks
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from gasp.config.experiments import Experiment
 from gasp.datasets.grouped import TARGETS, GroupedFrames
-from gasp.datasets.store import PackedStore, PackOptions, pack, write_index
+from gasp.datasets.store import PackedStore, PackSettings, pack, write_index
 from gasp.training.clips import Clips, collate
 from gasp.training.sources import open_source
 
@@ -92,7 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder, store = Path(temporary) / "Grouped_frames", Path(temporary) / "store"
         make_frames(folder)
-        pack(folder, store, PackOptions(maps=MAPS, target_size=SIZE))
+        pack(folder, store, PackSettings(maps=MAPS, target_size=SIZE))
         frames, packed = GroupedFrames(folder).video(*VIDEO), PackedStore(store)
         jpeg = per_second(
             lambda start: frames.window(start, LENGTH, MAPS, TARGETS, size=SIZE, target_size=SIZE), 8

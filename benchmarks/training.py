@@ -21,7 +21,7 @@ from gasp.config.presets2021 import INPUTS
 from gasp.datasets.split import SplitRow, write_split
 from gasp.datasets.store import pack
 from gasp.training.profiling import PHASES, PhaseTimes
-from gasp.training.run import train
+from gasp.training.train import train
 
 
 def make_store(root: Path, videos: int, frames: int) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from gasp.cli.main import main
 from gasp.config.settings import DEFAULT_CUES
-from gasp.results.folders import choose_folders
-from gasp.results.manifest import checksum
 from gasp.results.work import WorkFolder
+from gasp.runs.folders import choose_folders
+from gasp.work.files import checksum
 from helpers.command import gasp, make_clip
 
 FRAME_COLUMNS = ["frame", "time", "focus_x", "focus_y", "focus_value", "entropy"]

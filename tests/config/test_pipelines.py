@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp.config.pipelines import PipelineConfig, read_file
+from gasp.config.pipelines import PipelineSettings, read_file
 from gasp.config.presets import PRESETS, preset, read_pipeline
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import CUES, PUBLISHED_CUES
@@ -34,7 +34,7 @@ def test_presets_are_whole_and_survive_yaml_and_json(name: str, tmp_path: Path) 
     ):
         path.write_text(text, encoding="utf-8")
         assert read_file(path) == config
-    assert PipelineConfig.read(config.model_dump(mode="json")) == config
+    assert PipelineSettings.read(config.model_dump(mode="json")) == config
     assert read_pipeline(name) == config
 
 
@@ -79,7 +79,7 @@ def test_what_is_written_is_what_is_read(
     cues: tuple[dict[str, Any], ...], detector: str, tracking: bool, alignment: str
 ) -> None:
     names = [cue["name"] for cue in cues]
-    config = PipelineConfig.read(
+    config = PipelineSettings.read(
         {
             "cues": list(cues),
             "faces": {"detector": detector, "tracking": tracking},
@@ -90,7 +90,7 @@ def test_what_is_written_is_what_is_read(
             "alignment": alignment,
         }
     )  # fmt: skip
-    assert PipelineConfig.read(yaml.safe_load(config.to_yaml())) == config
+    assert PipelineSettings.read(yaml.safe_load(config.to_yaml())) == config
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_is_written_is_what_is_read(
 )  # fmt: skip
 def test_wrong_descriptions_name_the_field_and_a_way_out(values: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
-        PipelineConfig.read(values, "talk.yaml")
+        PipelineSettings.read(values, "talk.yaml")
     message = str(caught.value)
     assert message.startswith("talk.yaml: ")
     assert [word for word in words if word not in message] == []
@@ -186,8 +186,8 @@ def test_settings_take_cues_and_faces_from_the_pipeline() -> None:
 def test_descriptions_in_the_docs_are_what_they_say() -> None:
     page = (Path(__file__).parents[2] / "docs" / "pipelines.md").read_text(encoding="utf-8")
     good, wrong = (yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S))
-    assert PipelineConfig.read(good).cue_names == ("captured", "glance", "faces")
+    assert PipelineSettings.read(good).cue_names == ("captured", "glance", "faces")
     with pytest.raises(UsageError) as caught:
-        PipelineConfig.read(wrong, "talk.yaml")
+        PipelineSettings.read(wrong, "talk.yaml")
     assert f"# {caught.value}\n" in page
     assert [name for name in PRESETS if f"`{name}`" not in page] == []

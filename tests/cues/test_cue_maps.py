@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gasp.cues.cue import CUES, create_cues
 from gasp.cues.drawing import draw_on_faces
 from gasp.cues.faces import draw_faces
-from gasp.cues.glance import GlanceSaliency, draw_saliency
+from gasp.cues.image_saliency import GlanceSaliency, draw_saliency
 from gasp.errors import UsageError
 from gasp.faces.face import Box
 from helpers.observations import face, observe, texture, tone

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gasp.cli.main import main
 from gasp.datasets.grouped import GroupedFrames, picture_name
-from gasp.datasets.store import PackedStore, PackOptions, pack
+from gasp.datasets.store import PackedStore, PackSettings, pack
 from gasp.errors import InputError, OutputError
 from helpers.grouped_frames import MAPS, level, make_grouped
 
@@ -24,7 +24,7 @@ def frames(tmp_path):
 
 
 def test_the_store_gives_what_the_folders_hold(frames, tmp_path):
-    pack(frames, tmp_path / "store", PackOptions(fixations_above=None))
+    pack(frames, tmp_path / "store", PackSettings(fixations_above=None))
     store = PackedStore(tmp_path / "store")
     assert (store.maps, len(store)) == (MAPS, 1)
     read = store.window(*VIDEO, 3, 10)
@@ -46,7 +46,7 @@ def test_the_store_gives_what_the_folders_hold(frames, tmp_path):
 def packed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packed")
     frames = make_grouped(folder / "Grouped_frames", size=16)
-    pack(frames, folder / "store", PackOptions(size=(16, 16), target_size=(16, 16)))
+    pack(frames, folder / "store", PackSettings(size=(16, 16), target_size=(16, 16)))
     return PackedStore(folder / "store")
 
 
@@ -129,8 +129,8 @@ def test_a_second_call_packs_what_changed(frames, tmp_path):
     again = pack(frames, tmp_path / "store")
     assert (again.packed, again.unchanged) == (["diem/other"], ["diem/talk_96x64"])
     with pytest.raises(OutputError, match="other options"):
-        pack(frames, tmp_path / "store", PackOptions(size=(60, 60)))
-    pack(frames, tmp_path / "store", PackOptions(size=(60, 60)), overwrite=True)
+        pack(frames, tmp_path / "store", PackSettings(size=(60, 60)))
+    pack(frames, tmp_path / "store", PackSettings(size=(60, 60)), overwrite=True)
     assert PackedStore(tmp_path / "store").window(*VIDEO, 0, 1).maps.shape == (1, 15, 60, 60)
 
 

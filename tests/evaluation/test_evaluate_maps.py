@@ -16,13 +16,13 @@ from gasp import metrics
 from gasp.datasets import held_back
 from gasp.errors import InputError, UsageError
 from gasp.evaluation import diagnostics
+from gasp.evaluation.evaluate import CENTRE, FACES, MEAN, OBSERVERS, EvaluationSettings, evaluate
 from gasp.evaluation.items import ItemSet, detect, open_items
 from gasp.evaluation.results import Evaluation, VideoScores
-from gasp.evaluation.run import CENTRE, FACES, MEAN, OBSERVERS, EvaluationSettings, evaluate
+from gasp.evaluation.score_tables import latex, markdown, plain, write_outputs
 from gasp.evaluation.scoring import KEYS, METRICS
 from gasp.evaluation.systems import MapFolder, read_map
 from gasp.evaluation.table2021 import Row2021, write_table_2021
-from gasp.evaluation.tables import latex, markdown, plain, write_outputs
 from gasp.evaluation.truth import Others, centre_prior, truth_at
 from helpers.evaluation_sets import (
     HEIGHT,

@@ -15,7 +15,7 @@ from gasp.errors import InputError, UsageError, WeightsError
 from gasp.faces.detector import create_detector
 from gasp.faces.face import Box, Detection
 from gasp.faces.geometry import iou
-from gasp.faces.glance import (
+from gasp.faces.glance_reader import (
     HEAD_TO_FACE,
     WORKING_PIXELS,
     GlanceFaceDetector,
@@ -289,7 +289,7 @@ def test_known_anchors_are_decoded() -> None:
 
 
 def with_faces(*cells: tuple[int, int, int, float]) -> S3FDOutput:
-    """Outputs for a picture of 128 x 128 with faces of (branch, row, column, score), else background."""
+    """OutputSettings for a picture of 128 x 128 with faces of (branch, row, column, score), else background."""
     scores, boxes = [], []
     for stride in STRIDES:
         side = 128 // stride

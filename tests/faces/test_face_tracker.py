@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gasp.faces.face import Box, Detection, Face
-from gasp.faces.tracker import FaceTracker, TrackerOptions, _likeness, _looks
+from gasp.faces.tracker import FaceTracker, TrackerSettings, _likeness, _looks
 
 HEIGHT, WIDTH, SIDE = 240, 480, 40
 RED, BLUE, GREEN = (200, 40, 40), (40, 40, 200), (40, 180, 60)
@@ -302,7 +302,7 @@ def test_boxes_lie_within_the_picture() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    tracker = FaceTracker(TrackerOptions(remembered=5))
+    tracker = FaceTracker(TrackerSettings(remembered=5))
     rng = np.random.default_rng(2)
     for i in range(60):
         image = rng.integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
@@ -312,7 +312,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_people_are_forgotten_after_a_while() -> None:
-    tracker = FaceTracker(TrackerOptions(memory=2.0))
+    tracker = FaceTracker(TrackerSettings(memory=2.0))
     (before,) = still(tracker, [face(100)], 3)
     tracker.step(scene(), [], 1.0, cut=True)
     (after,) = tracker.step(scene((100, 80, RED), (300, 80, BLUE)), [face(100)], 3.0, cut=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gasp.cues.glance import draw_saliency
+from gasp.cues.image_saliency import draw_saliency
 from gasp.fusion.correction import correct, log_of_map
 from gasp.fusion.gasp import scale_maps
 

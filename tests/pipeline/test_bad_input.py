@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gasp.config.settings import PredictSettings
 from gasp.faces.face import Box, Detection
-from gasp.faces.glance import GlanceReader
+from gasp.faces.glance_reader import GlanceReader
 from gasp.fusion.gasp import FusionNetwork
 from gasp.fusion.inputs import Preprocessing
 from gasp.networks import create_model

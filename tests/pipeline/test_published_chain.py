@@ -18,8 +18,8 @@ from gasp.networks import create_model
 from gasp.pipeline.pipeline import Networks, Pipeline
 from gasp.pipeline.predict import predict_source, step_of
 from gasp.pipeline.prediction import Prediction
-from gasp.results.outputs import Outputs
-from gasp.results.run import run_source
+from gasp.results.output_settings import OutputSettings
+from gasp.runs.run import run_source
 from gasp.video import VideoWriter, open_source
 from gasp.video.frames import Frame
 
@@ -120,7 +120,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     networks = Networks.load(settings)
     if mode == "corrected":
         # The window of the fusion has 3 frames, that of the cue 7.
-        monkeypatch.setattr("gasp.results.run._warm_up", lambda *_: 0)
+        monkeypatch.setattr("gasp.runs.run._warm_up", lambda *_: 0)
 
     def go(out: Path, stop: int | None = None) -> None:
         def report(done: int, expected: int | None) -> None:
@@ -128,7 +128,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
                 raise StopError
 
         with open_source(clip) as source:
-            outputs = Outputs(overlay=False, report=False)
+            outputs = OutputSettings(overlay=False, report=False)
             run_source(source, out, settings, outputs, networks=networks, report=report)
 
     go(tmp_path / "whole")

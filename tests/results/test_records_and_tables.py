@@ -13,13 +13,13 @@ from gasp.errors import UsageError
 from gasp.faces.face import Box, Face
 from gasp.results.identities import Identities
 from gasp.results.key_frames import KeyFrame, KeyFrameFinder, choose
-from gasp.results.manifest import checksum
 from gasp.results.maps import check_format, gather_zarr, resize_map, write_map
-from gasp.results.outputs import Outputs
+from gasp.results.output_settings import OutputSettings
 from gasp.results.records import FrameRecord, PersonRecord, as_density, entropy_of, mass_within, record_of
 from gasp.results.summary import Summary
 from gasp.results.tables import PeopleTable
 from gasp.video.frames import Frame
+from gasp.work.files import checksum
 from helpers.predictions import predict_frame
 
 
@@ -155,9 +155,9 @@ def test_maps_as_zarr(tmp_path: Path) -> None:
 
 def test_impossible_outputs() -> None:
     with pytest.raises(UsageError, match="png, npy, zarr"):
-        Outputs(maps="jpg")
+        OutputSettings(maps="jpg")
     with pytest.raises(UsageError, match="map_size"):
-        Outputs(maps="png", map_size=(0, 10))
+        OutputSettings(maps="png", map_size=(0, 10))
 
 
 def test_zarr_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,15 +19,15 @@ from filelock import FileLock
 from gasp.errors import InputError, OutputError, UsageError
 from gasp.pipeline.prediction import Prediction
 from gasp.results import sinks
-from gasp.results.interrupts import uninterrupted
-from gasp.results.outputs import Outputs
+from gasp.results.output_settings import OutputSettings
 from gasp.results.sinks import ResultWriter
 from gasp.video import VideoSource, open_source
+from gasp.work.interrupts import uninterrupted
 
 Predictions = Callable[..., Iterator[Prediction]]
 FRAMES = 40
 SETTINGS: dict[str, Any] = {"every": 1, "cues": ["captured", "faces"], "batch": 8}
-ALL = Outputs(overlay=True, grid=True, maps="png", map_size=(36, 24))
+ALL = OutputSettings(overlay=True, grid=True, maps="png", map_size=(36, 24))
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,7 @@ def test_runs_again_when_something_changed(
     if change == "settings":
         settings = {**SETTINGS, "seed": 1}
     elif change == "outputs":
-        options["outputs"] = Outputs(report=False)
+        options["outputs"] = OutputSettings(report=False)
     elif change == "overwrite":
         options["overwrite"] = True
     elif change == "weights":
@@ -310,7 +310,7 @@ def test_frame_that_cannot_be_written_costs_its_segment(
                 prediction.image = prediction.image[:32]
             results.write(prediction)
     assert len(read_table(tmp_path / "talk" / "frames.partial.csv")) == 10
-    assert run(tmp_path, source, predictions, outputs=Outputs()).start_index == 5
+    assert run(tmp_path, source, predictions, outputs=OutputSettings()).start_index == 5
 
 
 def no_room(*_: object, **__: object) -> None:

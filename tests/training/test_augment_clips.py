@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gasp.config.experiments import AugmentConfig, Experiment
+from gasp.config.experiments import AugmentSettings, Experiment
 from gasp.training.augment_clips import Portion, augment, colour, move_points, show
 from gasp.training.batch import Clip
 from gasp.training.clips import Clips
@@ -90,13 +90,13 @@ def test_colours_of_the_frame_change_and_of_drawn_maps_do_not() -> None:
     rng = np.random.default_rng(0)
     before = clip()._replace(maps=rng.integers(40, 200, (3, 6, SIZE, SIZE), np.uint8))
     after = augment(
-        before._replace(maps=before.maps.copy()), AugmentConfig(colour=0.4), np.random.default_rng(1), 0
+        before._replace(maps=before.maps.copy()), AugmentSettings(colour=0.4), np.random.default_rng(1), 0
     )
     assert not np.array_equal(after.maps[:, :3], before.maps[:, :3])
     assert np.array_equal(after.maps[:, 3:], before.maps[:, 3:])
     # Still frames stay still.
     still = before._replace(maps=before.maps[:1].repeat(3, 0))
-    after = augment(still, AugmentConfig(colour=0.4), np.random.default_rng(1), 0)
+    after = augment(still, AugmentSettings(colour=0.4), np.random.default_rng(1), 0)
     assert np.array_equal(after.maps[0], after.maps[2])
 
 
@@ -112,7 +112,7 @@ def test_factors_of_colours() -> None:
 def test_some_point_stays_in_sight() -> None:
     corner = clip()._replace(fixations=square(SMALL, 0, 0, 1)[None])
     for seed in range(40):
-        cropped = augment(corner, AugmentConfig(crop=0.5), np.random.default_rng(seed), None)
+        cropped = augment(corner, AugmentSettings(crop=0.5), np.random.default_rng(seed), None)
         assert cropped.fixations.any()
 
 

@@ -12,7 +12,7 @@ import torch
 
 from gasp.config.experiments import Experiment
 from gasp.datasets.split import SplitRow, write_split
-from gasp.datasets.store import PackOptions, pack
+from gasp.datasets.store import PackSettings, pack
 from gasp.errors import GaspError, InputError, UsageError
 from gasp.training.batch import ClipBatch
 from gasp.training.data import ClipData
@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("root")
     for video in VIDEOS:
         make_grouped(root / "frames", "diem", video, FRAMES, size=32)
-    pack(root / "frames", root / "store", PackOptions(MAPS, **SIZES))
+    pack(root / "frames", root / "store", PackSettings(MAPS, **SIZES))
     write_list(root / "train.csv", *VIDEOS[:4])
     write_list(root / "validation.csv", VIDEOS[4])
     return root

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gasp.config.experiments import Experiment
-from gasp.datasets.store import PackOptions, pack
+from gasp.datasets.store import PackSettings, pack
 from gasp.training.clips import Clips, collate, fill_maps, placeholder
 from gasp.training.sampler import ClipSampler
 from gasp.training.sources import ClipSource, open_source
@@ -74,7 +74,7 @@ def test_a_clip_is_what_the_pictures_are(source: ClipSource) -> None:
 
 
 def test_the_store_gives_the_same_clips(frames: Path, source: ClipSource, tmp_path: Path) -> None:
-    pack(frames, tmp_path / "store", PackOptions(MAPS, **SIZES, fixations_above=None))
+    pack(frames, tmp_path / "store", PackSettings(MAPS, **SIZES, fixations_above=None))
     stored = open_source(tmp_path / "store", **SIZES)
     for index in range(3):
         ours = Clips(stored, stored.videos, experiment())[0, index]

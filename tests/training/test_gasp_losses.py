@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gasp.config.experiments import LossConfig
+from gasp.config.experiments import LossSettings
 from gasp.training.losses import EPS, bce_of, cc_of, dam_loss, kl_of, nss_of, saliency_losses
 from helpers.parity import Case
 
-PUBLISHED = LossConfig()
-CORRECTED = LossConfig(form="corrected")
+PUBLISHED = LossSettings()
+CORRECTED = LossSettings(form="corrected")
 
 
 def made(seed: int, count: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -53,7 +53,7 @@ def test_losses_of_a_batch_are_those_of_its_samples(seed: int) -> None:
 
 def test_plain_quantities_are_free_of_weights_and_signs() -> None:
     batch = made(1)
-    heavy = LossConfig(bce=7, cc=9, nss=11)
+    heavy = LossSettings(bce=7, cc=9, nss=11)
     plain, weighted = saliency_losses(*batch, PUBLISHED).plain, saliency_losses(*batch, heavy).plain
     assert plain == weighted
     assert -1 <= float(plain["cc"]) <= 1
@@ -82,7 +82,7 @@ def test_the_target_is_divided_once_too_often_unless_told_otherwise() -> None:
     logits, density, _ = made(4)
     nothing = torch.zeros_like(density)
     divided = saliency_losses(logits, density * 255, nothing, PUBLISHED).plain["bce_loss"]
-    mended = LossConfig(divide_target=False)
+    mended = LossSettings(divide_target=False)
     torch.testing.assert_close(
         saliency_losses(logits, density, nothing, mended).plain["bce_loss"], divided, rtol=1e-5, atol=1e-3
     )
@@ -91,7 +91,7 @@ def test_the_target_is_divided_once_too_often_unless_told_otherwise() -> None:
 def test_a_term_without_weight_cannot_spoil_the_sum() -> None:
     _, density, fixations = made(5)
     constant = torch.zeros_like(density)
-    assert torch.isfinite(saliency_losses(constant, density, fixations, LossConfig(cc=0, nss=0)).loss)
+    assert torch.isfinite(saliency_losses(constant, density, fixations, LossSettings(cc=0, nss=0)).loss)
 
 
 def test_kl_is_zero_for_the_truth_and_positive_for_others() -> None:
@@ -99,14 +99,14 @@ def test_kl_is_zero_for_the_truth_and_positive_for_others() -> None:
     truth = density.flatten(1) / density.flatten(1).sum(1, keepdim=True)
     assert kl_of(truth.clamp_min(EPS).log(), density.flatten(1)).abs().max() < 1e-4
     assert (kl_of(torch.zeros_like(truth), density.flatten(1)) > 0.01).all()
-    found = saliency_losses(*made(6), LossConfig(kl=1))
+    found = saliency_losses(*made(6), LossSettings(kl=1))
     assert "kl" in found.terms
 
 
 @pytest.mark.parametrize("form", ["published", "corrected"])
 def test_losses_are_float32_whatever_comes(form: str) -> None:
     logits, density, fixations = made(7)
-    config = LossConfig(form=form)
+    config = LossSettings(form=form)
     found = saliency_losses(logits.bfloat16(), density, fixations, config)
     assert found.loss.dtype == torch.float32
     torch.testing.assert_close(

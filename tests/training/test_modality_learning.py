@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from gasp.config.experiments import Experiment
-from gasp.datasets.store import PackOptions, pack
+from gasp.datasets.store import PackSettings, pack
 from gasp.networks.gasp import gate_scores
 from gasp.training.data import ClipData
 from gasp.training.module import SaliencyModule
-from gasp.training.run import train
+from gasp.training.train import train
 from gasp.weights import load_checkpoint
 from helpers.one_modality import INPUTS, make_scenes
 
@@ -67,7 +67,7 @@ def test_gates_favour_the_modality_that_tells_where_people_look(telling: int, tm
     pack(
         tmp_path / "Grouped_frames",
         tmp_path / "store",
-        PackOptions(maps=INPUTS, size=SIZE, target_size=TARGET_SIZE),
+        PackSettings(maps=INPUTS, size=SIZE, target_size=TARGET_SIZE),
     )
     run = train(experiment(), tmp_path)
     assert run.metrics["avg_val_cc"] > 0.9

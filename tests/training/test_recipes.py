@@ -14,12 +14,12 @@ import torch
 
 from gasp.cli.main import main
 from gasp.config.recipes import FusionRecipe, GlanceRecipe, VideoPrior
+from gasp.datasets.images import load_pictures
 from gasp.errors import InputError
 from gasp.faces.face import Box, Face
 from gasp.fusion.packaged import load_fusion
 from gasp.networks.glance import Glance
 from gasp.training import fusion, glance
-from gasp.training.images import load_pictures
 from gasp.weights import load_weights
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gasp import metrics
 from gasp.config.experiments import Experiment
-from gasp.datasets.store import PackOptions, pack
+from gasp.datasets.store import PackSettings, pack
 from gasp.errors import InputError, UsageError
 from gasp.networks.gasp import GASPOutput
 from gasp.training.scoring import METRICS, mean_scores, score
@@ -89,7 +89,7 @@ def test_windows_are_those_of_inference(frames: Path) -> None:
 
 
 def test_store_and_folders_give_the_same_scores(frames: Path, tmp_path: Path) -> None:
-    pack(frames, tmp_path / "store", PackOptions(MAPS, **SIZES))
+    pack(frames, tmp_path / "store", PackSettings(MAPS, **SIZES))
     results = []
     for folder in (frames, tmp_path / "store"):
         source = open_source(folder, **SIZES)
@@ -98,7 +98,7 @@ def test_store_and_folders_give_the_same_scores(frames: Path, tmp_path: Path) ->
 
 
 def test_what_cannot_be_scored(frames: Path, tmp_path: Path) -> None:
-    pack(frames, tmp_path / "hazy", PackOptions(MAPS, **SIZES, fixations_above=None))
+    pack(frames, tmp_path / "hazy", PackSettings(MAPS, **SIZES, fixations_above=None))
     source = open_source(tmp_path / "hazy", **SIZES)
     with pytest.raises(UsageError, match="packed with the haze"):
         score(FirstMap(), source, source.videos, experiment())

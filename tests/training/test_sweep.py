@@ -10,7 +10,7 @@ import pytest
 from gasp.config.experiments import Experiment
 from gasp.config.sweeps import Planned, Sweep
 from gasp.datasets.split import SplitRow, write_split
-from gasp.datasets.store import PackOptions, pack
+from gasp.datasets.store import PackSettings, pack
 from gasp.errors import InputError, OutputError, UsageError
 from gasp.training import sweep as sweeping
 from gasp.training.data import ClipData
@@ -29,7 +29,7 @@ SMALL = {"encoder_widths": [4, 4], "latent_channels": 4}
 def root(tmp_path: Path) -> Path:
     for video in (*VIDEOS, *TESTED):
         make_grouped(tmp_path / "frames", "diem", video, 6, size=64)
-    pack(tmp_path / "frames", tmp_path / "store", PackOptions(MAPS, **SIZES))
+    pack(tmp_path / "frames", tmp_path / "store", PackSettings(MAPS, **SIZES))
     for name, videos in (("train", VIDEOS), ("test", TESTED), ("single", TESTED[:1])):
         write_split(tmp_path / f"{name}.csv", [SplitRow(video, 25, "Social", "diem") for video in videos])
     return tmp_path

@@ -17,12 +17,12 @@ from PIL import Image
 from gasp import create_model, load_checkpoint
 from gasp.config.experiments import Experiment
 from gasp.datasets.split import SplitRow, write_split
-from gasp.datasets.store import PackOptions, pack
+from gasp.datasets.store import PackSettings, pack
 from gasp.errors import GaspError, OutputError, UsageError, WeightsError
 from gasp.fusion.packaged import load_fusion
 from gasp.training import fitting
 from gasp.training.module import TrainingError, relative_rate
-from gasp.training.run import TrainingRun, check, train
+from gasp.training.train import TrainingRun, check, train
 from helpers.training import make_training_set, tiny_experiment
 
 
@@ -117,7 +117,7 @@ def test_learning_makes_the_loss_smaller(root: Path) -> None:
 
 
 def test_a_store_gives_the_same_run_as_the_folders(root: Path) -> None:
-    options = PackOptions(size=(32, 32), target_size=(16, 16), fixations_above=None)
+    options = PackSettings(size=(32, 32), target_size=(16, 16), fixations_above=None)
     pack(root / "frames", root / "store", options)
     experiment = tiny_experiment(trainer={"max_epochs": 2})
     assert_same(
@@ -158,7 +158,7 @@ SCRIPT = """
 import json, os, signal, sys
 from gasp.config.experiments import Experiment
 from gasp.training import fitting
-from gasp.training.run import train
+from gasp.training.train import train
 fitting.SAVE_EVERY = 0.0
 die_at = int(sys.argv[3])
 

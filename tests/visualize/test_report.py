@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from gasp.results.records import FrameRecord, PersonRecord
+from gasp.results.report import Thumbnail, render_report
 from gasp.results.summary import Summary
 from gasp.visualize.charts import Series, clock, line_chart, stacked_chart
 from gasp.visualize.colours import css, person_colour
-from gasp.visualize.report import Thumbnail, render_report
 
 VOID = {"meta", "img"}
 

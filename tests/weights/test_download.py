@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from misbehaving_server import Server, serving
 from torch import nn
 
 from gasp import load_checkpoint
 from gasp.errors import UsageError
+from gasp.fetching.transfer import DownloadError, Patience
 from gasp.weights import catalogue, describe, download
 from gasp.weights.catalogue import MODELS_FOLDER, Entry, Licence, RemoteFile, find_entry
 from gasp.weights.download import Store, ensure, ensure_all, find_downloaded
-from gasp.weights.transfer import DownloadError, Patience
+from helpers.misbehaving_server import Server, serving
 
 
 def _checkpoint(value: float) -> bytes:

@@ -28,8 +28,8 @@ def run(options: argparse.Namespace) -> int:
     from gasp.cli.predict import predict_inputs
     from gasp.config.settings import PredictSettings
     from gasp.demo import clip_path
-    from gasp.results.folders import choose_folders
-    from gasp.results.outputs import Outputs
+    from gasp.results.output_settings import OutputSettings
+    from gasp.runs.folders import choose_folders
 
     clip, out = clip_path(), Path(options.output)
     [name] = choose_folders([clip], out)
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         [str(clip)],
         out,
         PredictSettings(),
-        Outputs(grid=True),
+        OutputSettings(grid=True),
         overwrite=options.overwrite,
         quiet=options.quiet,
     )

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import Any
 
+from gasp._version import __version__
+
 NEEDED = (
     "torch",
     "numpy",
@@ -56,12 +58,11 @@ def run(options: argparse.Namespace) -> int:
 
 def examine(*, self_test: bool = True) -> dict[str, Any]:
     """Everything that ``gasp doctor`` tells, as plain data; ``problems`` lists what stops the package."""
-    import gasp
 
     versions = {name: _version(name) for name in (*NEEDED, *OPTIONAL)}
     problems = [f"{name} is not installed: pip install {name}" for name in NEEDED if versions[name] is None]
     findings: dict[str, Any] = {
-        "gasp": gasp.__version__,
+        "gasp": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": versions,

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gasp.evaluation.evaluate import EvaluationSettings, Progress
     from gasp.evaluation.items import ItemSet
     from gasp.evaluation.results import Evaluation
-    from gasp.evaluation.run import EvaluationSettings, Progress
     from gasp.evaluation.systems import MapFolder, PipelineSystem
 
 log = logging.getLogger(__name__)
@@ -109,8 +109,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluates, prints the table and writes the files; exit status 1 when a video could not be read."""
     from gasp.cli.predict import check_output, stop_politely
-    from gasp.evaluation.run import evaluate
-    from gasp.evaluation.tables import plain
+    from gasp.evaluation.evaluate import evaluate
+    from gasp.evaluation.score_tables import plain
 
     settings = _settings(options)
     # Wrong names cost nothing; loading networks does.
@@ -145,7 +145,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> EvaluationSettings:
     from gasp.errors import UsageError
-    from gasp.evaluation.run import EvaluationSettings
+    from gasp.evaluation.evaluate import EvaluationSettings
 
     if options.size < 0:
         raise UsageError(f"--size = {options.size}: pixels of the longer side, or 0 for the source's size")
@@ -219,10 +219,10 @@ def _pipeline(options: argparse.Namespace) -> PipelineSystem:
 def _write(evaluation: Evaluation, out: Path, *, report: bool) -> None:
     import json
 
-    from gasp.evaluation.tables import write_outputs
-    from gasp.results.manifest import describe_platform
-    from gasp.visualize.evaluation_report import render_evaluation
-    from gasp.weights.files import replacing
+    from gasp.evaluation.report import render_evaluation
+    from gasp.evaluation.score_tables import write_outputs
+    from gasp.work.files import replacing
+    from gasp.work.provenance import describe_platform
 
     write_outputs(evaluation, out)
     if report:
@@ -245,7 +245,7 @@ def _print_tables(evaluation: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from gasp.evaluation.tables import notes, sections
+    from gasp.evaluation.score_tables import notes, sections
 
     console = Console()
     if not console.is_terminal:

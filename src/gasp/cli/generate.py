@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
     from gasp.datasets.video_set import VideoSet
-    from gasp.generation.run import GenerateSummary
+    from gasp.runs.processes import GenerateSummary
 
 EPILOG = """\
 DATASET is coutrot1, coutrot2, diem, findwho or summeetmd (looked for where the 2021 layout has them), or, with
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from gasp.cli.pack import read_size
     from gasp.config.settings import PredictSettings
     from gasp.datasets.sets import open_set
-    from gasp.generation.options import GenerateOptions
+    from gasp.results.grouped_settings import GenerateSettings
 
     given = {
         name: getattr(args, name)
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None
     }
     settings = PredictSettings.read(given)
-    options = GenerateOptions(
+    options = GenerateSettings(
         size=read_size(args.size, "--size"), targets=not args.no_targets, prediction=args.prediction
     )
     videos = open_set(args.dataset, args.folder)
@@ -79,10 +79,10 @@ def generate_and_say(
 ) -> int:  # fmt: skip
     """Generates with a progress bar and says what was done."""
     from gasp.cli.progress import frame_progress
-    from gasp.generation.options import GenerateOptions
-    from gasp.generation.run import generate
+    from gasp.results.grouped_settings import GenerateSettings
+    from gasp.runs.processes import generate
 
-    assert isinstance(options, GenerateOptions)
+    assert isinstance(options, GenerateSettings)
     with frame_progress(quiet, 0 if quiet else _frames(videos, names)) as report:
         summary = generate(
             videos, names, root, settings, options, jobs=jobs, overwrite=overwrite, report=report

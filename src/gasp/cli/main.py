@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from gasp import __version__
+from gasp._version import __version__
 from gasp.errors import GaspError
 
 COMMANDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gasp.datasets.store import PackOptions
+    from gasp.datasets.store import PackSettings
 
 EPILOG = """\
 packs datasets/processed/Grouped_frames/<dataset>/<video>/<frame>/<name>_1.jpg into one array per video and map. A
@@ -76,16 +76,16 @@ def run(args: argparse.Namespace) -> int:
     return 1 if summary.refused else 0
 
 
-def read_options(args: argparse.Namespace) -> PackOptions:
+def read_options(args: argparse.Namespace) -> PackSettings:
     """What to pack, from the command line."""
-    from gasp.datasets.store import PackOptions
+    from gasp.datasets.store import PackSettings
 
     names: dict[str, Any] = {
         key: tuple(part.strip() for part in value.split(",") if part.strip())
         for key, value in (("maps", args.maps), ("targets", args.targets))
         if value is not None
     }
-    return PackOptions(
+    return PackSettings(
         **names,
         size=read_size(args.size, "--size"),
         target_size=read_size(args.target_size, "--target-size"),

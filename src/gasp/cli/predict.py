@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
-    from gasp.results.outputs import Outputs
-    from gasp.results.run import RunSummary
+    from gasp.results.output_settings import OutputSettings
+    from gasp.runs.run import RunSummary
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +87,12 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
 
 
-def read_options(options: argparse.Namespace) -> tuple[PredictSettings, Outputs]:
+def read_options(options: argparse.Namespace) -> tuple[PredictSettings, OutputSettings]:
     """Settings and wanted results from the command line. Raises :class:`gasp.errors.UsageError`."""
     from gasp.config.settings import PredictSettings
     from gasp.errors import UsageError
-    from gasp.results.outputs import Outputs
-    from gasp.results.plugins import check_sinks
+    from gasp.results.output_settings import OutputSettings
+    from gasp.results.sink import check_sinks
 
     check_sinks(options.sink)
     given = {
@@ -101,7 +101,7 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, Outputs]
         if getattr(options, name) is not None
     }
     settings = PredictSettings.read({**given, "sound": not options.no_sound})
-    outputs = Outputs(
+    outputs = OutputSettings(
         overlay=not options.no_overlay,
         grid=options.grid,
         maps=options.maps,
@@ -115,13 +115,13 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, Outputs]
 
 
 def predict_inputs(
-    inputs: Sequence[str], out: Path, settings: PredictSettings, outputs: Outputs,
+    inputs: Sequence[str], out: Path, settings: PredictSettings, outputs: OutputSettings,
     *, overwrite: bool = False, quiet: bool = False, as_json: bool = False,
 ) -> int:  # fmt: skip
     """Predicts one input after another; one that fails is named, the others are still done."""
     from gasp.errors import GaspError, InputError, OutputError
     from gasp.pipeline.pipeline import Networks
-    from gasp.results.folders import choose_folders
+    from gasp.runs.folders import choose_folders
 
     networks = Networks.load(settings)
     check_output(out)
@@ -150,10 +150,10 @@ def predict_inputs(
 
 
 def _predict_one(
-    path: str, out: Path, name: str, settings: PredictSettings, outputs: Outputs,
+    path: str, out: Path, name: str, settings: PredictSettings, outputs: OutputSettings,
     networks: Any, overwrite: bool, quiet: bool,
 ) -> RunSummary:  # fmt: skip
-    from gasp.results.run import run_source
+    from gasp.runs.run import run_source
     from gasp.video import open_source
 
     with open_source(Path(path)) as source, _progress(Path(path).name or path, quiet) as report:

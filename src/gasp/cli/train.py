@@ -145,7 +145,7 @@ def _run_experiment(options: argparse.Namespace, experiment: Experiment) -> int:
     with extra("train"):
         from lightning.pytorch.utilities import rank_zero_only
 
-        from gasp.training.run import check, train
+        from gasp.training.train import check, train
     if options.check:
         print(check(experiment, options.root))
         return 0

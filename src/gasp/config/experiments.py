@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from gasp.config.parts import SUFFIXES, FolderName, Part, read_values
+from gasp.config.base import SUFFIXES, FolderName, Settings, read_values
 from gasp.config.presets2021 import FRAMES, INPUTS, TARGETS, Preset, training_presets
 from gasp.errors import UsageError
 from gasp.naming import nearest
@@ -24,7 +24,7 @@ Size = tuple[int, int]
 Choice = Literal["peek", "walk", "all"]
 
 
-class AugmentConfig(Part):
+class AugmentSettings(Settings):
     """Changes of training clips; the same for all frames, maps and targets of a clip.
 
     ``flip``: probability of mirroring left and right. ``crop``: a random part of the picture is shown, this share of
@@ -37,7 +37,7 @@ class AugmentConfig(Part):
     colour: float = Field(default=0.0, ge=0, lt=1)
 
 
-class ClipsConfig(Part):
+class ClipsSettings(Settings):
     """Which clips are learnt from.
 
     ``source``: a store of ``gasp pack``, or a ``Grouped_frames`` folder. ``train``, ``validation``, ``test``: a list of
@@ -74,7 +74,7 @@ class ClipsConfig(Part):
     size: Size = (120, 120)
     target_size: Size = (60, 60)
     workers: int = Field(default=0, ge=0, le=256)
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentSettings = AugmentSettings()
 
     @field_validator("size", "target_size")
     @classmethod
@@ -92,7 +92,7 @@ class ClipsConfig(Part):
         return value
 
 
-class LossConfig(Part):
+class LossSettings(Settings):
     """Weights and form of the losses, see :mod:`gasp.training.losses`.
 
     ``form``: "published" (sums over the batch, BCE targets divided by 255 once too often, see
@@ -111,13 +111,13 @@ class LossConfig(Part):
     divide_target: bool | None = None
 
     @model_validator(mode="after")
-    def _some(self) -> LossConfig:
+    def _some(self) -> LossSettings:
         if not self.bce + self.cc + self.nss + self.kl:
             raise ValueError("all weights of the saliency losses are 0")
         return self
 
 
-class OptimiserConfig(Part):
+class OptimiserSettings(Settings):
     """``schedule`` of the learning rate over all steps: "constant" as published, "cosine" to 0, or "onecycle";
     ``warmup``: share of the steps in which it rises from 0. ``clip``: greatest norm of the gradient, 0 for none.
     ``find_rate``: look for a learning rate before training (Smith, "Cyclical Learning Rates", WACV 2017).
@@ -132,7 +132,7 @@ class OptimiserConfig(Part):
     find_rate: bool = False
 
 
-class TrainerConfig(Part):
+class TrainerSettings(Settings):
     """How long, on what, and what is kept.
 
     ``max_steps``: 0 for no limit. ``validate_every``, ``checkpoint_every``: in epochs. ``checkpoint_best``: how many
@@ -163,7 +163,7 @@ class TrainerConfig(Part):
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
-class LoggingConfig(Part):
+class LoggingSettings(Settings):
     """``logger``: "csv" (a table and a plot), "tensorboard" or "comet"; the table is written with each of them.
     ``pictures``: store samples of inputs, targets and predictions at validation. ``project``: Comet's project.
     ``folder``: where logs go.
@@ -175,7 +175,7 @@ class LoggingConfig(Part):
     folder: str = "logs"
 
 
-class Experiment(Part):
+class Experiment(Settings):
     """One training run.
 
     ``name``: of the experiment, a part of paths. ``network`` and ``options``: as :func:`gasp.create_model` takes them
@@ -187,11 +187,11 @@ class Experiment(Part):
     title: str = ""
     network: str
     options: dict[str, Any] = Field(default_factory=dict)
-    clips: ClipsConfig = ClipsConfig()
-    losses: LossConfig = LossConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
-    trainer: TrainerConfig = TrainerConfig()
-    logging: LoggingConfig = LoggingConfig()
+    clips: ClipsSettings = ClipsSettings()
+    losses: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    logging: LoggingSettings = LoggingSettings()
     checkpoints: str = "checkpoints"
 
     @field_validator("network")
@@ -360,13 +360,13 @@ def _clips_of(preset: Preset, name: str) -> dict[str, Any]:
 
 
 __all__ = [
-    "AugmentConfig",
-    "ClipsConfig",
+    "AugmentSettings",
+    "ClipsSettings",
     "Experiment",
-    "LoggingConfig",
-    "LossConfig",
-    "OptimiserConfig",
-    "TrainerConfig",
+    "LoggingSettings",
+    "LossSettings",
+    "OptimiserSettings",
+    "TrainerSettings",
     "experiment_of",
     "read_experiment",
 ]

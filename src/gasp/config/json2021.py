@@ -20,7 +20,7 @@ from gasp.config.presets2021 import (
 )
 from gasp.errors import InputError, UsageError
 from gasp.naming import nearest
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 _DATA_KEYS = ("csv_file", "video_dir", "inp_img_names_list", "gt_img_names_list", "exhaustive", "peek_every")
 _POST_KEYS = (

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from gasp.config.parts import Part, read_values
+from gasp.config.base import Settings, read_values
 from gasp.config.plugins import plugin_names
 from gasp.cues.cue import CUES, PUBLISHED_CUES
 from gasp.errors import UsageError
@@ -25,7 +25,7 @@ PACKAGED = "packaged"
 DETECTORS = ("glance", "yunet", "s3fd", "none")
 
 
-class CueConfig(Part):
+class CueSettings(Settings):
     """One modality.
 
     ``name``: a cue of the package, or of another installed one. ``mode``, ``weights`` (a name of ``gasp models``, or a
@@ -57,7 +57,7 @@ class CueConfig(Part):
         return value if value is None else _check_weights(value)
 
     @model_validator(mode="after")
-    def _fits(self) -> CueConfig:
+    def _fits(self) -> CueSettings:
         entry = PUBLISHED_CUES.get(self.name)
         if entry is None and (self.weights is not None or self.mode != "corrected"):
             raise ValueError(f"the cue {self.name!r} has no weights and no mode of its own")
@@ -66,7 +66,7 @@ class CueConfig(Part):
         return self
 
 
-class FacesConfig(Part):
+class FacesSettings(Settings):
     """How faces are found.
 
     ``detector``: "glance" (packaged), "yunet", "s3fd", "none", or one of another installed package, made with
@@ -89,13 +89,13 @@ class FacesConfig(Part):
         return check_detector(value)
 
     @model_validator(mode="after")
-    def _fits(self) -> FacesConfig:
+    def _fits(self) -> FacesSettings:
         if self.options and self.detector in ("glance", "none"):
             raise ValueError(f"the detector {self.detector!r} takes no options")
         return self
 
 
-class FusionConfig(Part):
+class FusionSettings(Settings):
     """The GASP network.
 
     ``weights``: "packaged", a name of ``gasp models``, or a file. ``modalities``: which cues it takes, in order; known
@@ -129,7 +129,7 @@ class FusionConfig(Part):
         return value
 
     @model_validator(mode="after")
-    def _fits(self) -> FusionConfig:
+    def _fits(self) -> FusionSettings:
         entry = None if self.weights == PACKAGED else as_entry(self.weights)
         if entry is not None:
             _check_network(entry, tuple(VARIANTS), "the fusion")
@@ -157,7 +157,7 @@ class FusionConfig(Part):
         return None if entry is None else entry.inputs
 
 
-class PipelineConfig(Part):
+class PipelineSettings(Settings):
     """A pipeline: what is computed of every frame and how it is joined.
 
     ``alignment`` of the fusion's windows: "corrected" fills them with the first frame of a shot and carries nothing
@@ -167,14 +167,14 @@ class PipelineConfig(Part):
 
     name: str = "custom"
     title: str = ""
-    cues: tuple[CueConfig, ...] = Field(min_length=1)
-    faces: FacesConfig = FacesConfig()
-    fusion: FusionConfig = FusionConfig()
+    cues: tuple[CueSettings, ...] = Field(min_length=1)
+    faces: FacesSettings = FacesSettings()
+    fusion: FusionSettings = FusionSettings()
     alignment: Alignment = "corrected"
 
     @field_validator("cues")
     @classmethod
-    def _once(cls, value: tuple[CueConfig, ...]) -> tuple[CueConfig, ...]:
+    def _once(cls, value: tuple[CueSettings, ...]) -> tuple[CueSettings, ...]:
         names = [cue.name for cue in value]
         for name in names:
             if names.count(name) > 1:
@@ -182,7 +182,7 @@ class PipelineConfig(Part):
         return value
 
     @model_validator(mode="after")
-    def _served(self) -> PipelineConfig:
+    def _served(self) -> PipelineSettings:
         names = self.cue_names
         for modality in self.fusion.modalities or ():
             if modality not in names:
@@ -211,14 +211,14 @@ class PipelineConfig(Part):
         return values
 
 
-def read_file(path: Path) -> PipelineConfig:
+def read_file(path: Path) -> PipelineSettings:
     """The pipeline that a YAML or JSON file describes; it is called after the file unless it has a name.
 
     Raises :class:`gasp.errors.InputError` when the file cannot be read and :class:`gasp.errors.UsageError` when it does
     not describe a pipeline.
     """
     values = read_values(path, "a pipeline: it must hold 'cues: ...' and so on")
-    return PipelineConfig.read({"name": path.stem, **values}, str(path))
+    return PipelineSettings.read({"name": path.stem, **values}, str(path))
 
 
 def check_detector(name: str) -> str:

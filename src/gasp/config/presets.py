@@ -7,8 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from gasp.config.parts import SUFFIXES
-from gasp.config.pipelines import PipelineConfig, read_file
+from gasp.config.base import SUFFIXES
+from gasp.config.pipelines import PipelineSettings, read_file
 from gasp.cues.cue import CUES
 from gasp.errors import UsageError
 from gasp.naming import nearest
@@ -71,22 +71,22 @@ PRESETS: dict[str, dict[str, Any]] = {
         "alignment": "published",
     },
 }
-"""Name -> the values of a :class:`~gasp.config.pipelines.PipelineConfig`, as one would write them in a file."""
+"""Name -> the values of a :class:`~gasp.config.pipelines.PipelineSettings`, as one would write them in a file."""
 
 
-def preset(name: str) -> PipelineConfig:
+def preset(name: str) -> PipelineSettings:
     """The preset of that name. Raises :class:`gasp.errors.UsageError` naming the nearest one."""
     if name not in PRESETS:
         raise UsageError(f"there is no pipeline {name!r}{nearest(name, PRESETS)}")
-    return PipelineConfig.read({"name": name, **PRESETS[name]}, name)
+    return PipelineSettings.read({"name": name, **PRESETS[name]}, name)
 
 
-def read_pipeline(value: PipelineConfig | Mapping[str, Any] | str | PathLike[str]) -> PipelineConfig:
+def read_pipeline(value: PipelineSettings | Mapping[str, Any] | str | PathLike[str]) -> PipelineSettings:
     """A pipeline from what people give: a preset's name, a YAML or JSON file, or plain values."""
-    if isinstance(value, PipelineConfig):
+    if isinstance(value, PipelineSettings):
         return value
     if isinstance(value, Mapping):
-        return PipelineConfig.read(value, "pipeline")
+        return PipelineSettings.read(value, "pipeline")
     if not isinstance(value, str | PathLike):
         raise UsageError(f"pipeline = {value!r}: give a preset's name, a file, or a mapping")
     path = Path(value)

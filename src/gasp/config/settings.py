@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from gasp.config.pipelines import FacesConfig, PipelineConfig, check_detector
+from gasp.config.pipelines import FacesSettings, PipelineSettings, check_detector
 from gasp.config.presets import preset, read_pipeline
 from gasp.config.problems import explain
 from gasp.cues.cue import DEFAULT_CUES as DEFAULT_CUES
@@ -19,7 +19,7 @@ from gasp.naming import nearest
 class PredictSettings(BaseModel):
     """How a video is looked at.
 
-    ``pipeline``: what is computed, a :class:`~gasp.config.pipelines.PipelineConfig` or what
+    ``pipeline``: what is computed, a :class:`~gasp.config.pipelines.PipelineSettings` or what
     :func:`~gasp.config.presets.read_pipeline` makes one of. ``cues``: the modalities of it that are computed (all); one
     that the fusion knows and that is left out is a black picture to it. ``faces``: another face detector than the
     pipeline's, or "none". ``sound``: whether sound is used. ``every``: predict every so many frames. ``batch``: frames
@@ -31,7 +31,7 @@ class PredictSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pipeline: PipelineConfig = Field(default_factory=lambda: preset("default"))
+    pipeline: PipelineSettings = Field(default_factory=lambda: preset("default"))
     cues: tuple[str, ...] = Field(default_factory=lambda data: data["pipeline"].cue_names)
     faces: str = Field(default_factory=lambda data: data["pipeline"].faces.detector)
     sound: bool = True
@@ -44,7 +44,7 @@ class PredictSettings(BaseModel):
 
     @field_validator("pipeline", mode="before")
     @classmethod
-    def _read(cls, value: Any) -> PipelineConfig:
+    def _read(cls, value: Any) -> PipelineSettings:
         return read_pipeline(value)
 
     @field_validator("cues", mode="before")
@@ -89,7 +89,7 @@ class PredictSettings(BaseModel):
             raise UsageError(explain(error, cls)) from None
 
     @property
-    def face_finding(self) -> FacesConfig:
+    def face_finding(self) -> FacesSettings:
         """How faces are found: as the pipeline says, unless another detector was asked for."""
         faces = self.pipeline.faces
-        return faces if faces.detector == self.faces else FacesConfig(detector=self.faces)
+        return faces if faces.detector == self.faces else FacesSettings(detector=self.faces)

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from gasp.config.base import SUFFIXES, FolderName, Settings, read_values
 from gasp.config.experiments import Experiment, read_experiment
-from gasp.config.parts import SUFFIXES, FolderName, Part, read_values
 from gasp.config.presets2021 import training_presets
 from gasp.errors import UsageError
 from gasp.networks.variants import VARIANTS
@@ -40,7 +40,7 @@ class Planned:
         return self.experiment.name + (f"--{self.left_out.replace('/', '--')}" if self.left_out else "")
 
 
-class Grid(Part):
+class Grid(Settings):
     """Every network with every context (static ones once) and every set of cues.
 
     ``networks``: class names. ``contexts``: frames. ``cues``: names of pictures in modality order, by a name of each
@@ -52,7 +52,7 @@ class Grid(Part):
     cues: dict[str, tuple[str, ...]] = Field(min_length=1)
 
 
-class Sweep(Part):
+class Sweep(Settings):
     """What is trained and compared.
 
     ``tables``: of the paper: "static" variants; "context" and "context-norm", sequential variants by context size,

@@ -74,7 +74,7 @@ class CueEntry:
 CUES = {
     "captured": CueEntry("gasp.cues.captured:Captured", "the frame itself"),
     "glance": CueEntry(
-        "gasp.cues.glance:GlanceSaliency",
+        "gasp.cues.image_saliency:GlanceSaliency",
         "where people look in the still picture (network trained on recorded fixations)",
     ),
     "faces": CueEntry("gasp.cues.faces:FacePresence", "where faces are, stronger for certain and large ones"),

@@ -19,12 +19,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from gasp.errors import GaspError, InputError, OutputError, UsageError
+from gasp.fetching.archives import unpack
+from gasp.fetching.records import Record, read_record, record_path, write_record
+from gasp.fetching.transfer import DownloadError, Fetched, Progress, fetch
 from gasp.naming import nearest
-from gasp.weights.archives import unpack
 from gasp.weights.download import Store
-from gasp.weights.files import replacing, sha256
-from gasp.weights.records import Record, read_record, record_path, write_record
-from gasp.weights.transfer import DownloadError, Fetched, Progress, fetch
+from gasp.work.files import replacing, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def find_datasets(names: Sequence[str]) -> list[Dataset]:
 def fetch_datasets(names: Sequence[str], store: Store, progress: Progress | None = None) -> dict[str, Path]:
     """Fetches the datasets called ``names`` below ``store.root``/datasets; their folders.
 
-    What is there is not fetched again. Raises :class:`~gasp.weights.transfer.DownloadError` at the end, listing what
+    What is there is not fetched again. Raises :class:`~gasp.fetching.transfer.DownloadError` at the end, listing what
     could not be fetched and what to do; the others are still done.
     """
     problems, folders = [], {}

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gasp.datasets.columns import check_name, column, field, read_csv
 from gasp.datasets.fixations import Fixations
-from gasp.datasets.tables import check_name, column, field, read_csv
 from gasp.datasets.video_set import Video, VideoSet
 from gasp.errors import InputError
 from gasp.faces.face import Box

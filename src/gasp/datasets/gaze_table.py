@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.datasets.columns import check_name, field, read_csv
 from gasp.datasets.fixations import Fixations
-from gasp.datasets.tables import check_name, field, read_csv
 from gasp.datasets.video_set import Video, VideoSet, probe_video
 from gasp.errors import InputError
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.datasets.columns import check_name, field, read_csv, read_npz
 from gasp.datasets.fixations import DensityMap, FixationMap, Fixations, density_map, fixation_map
-from gasp.datasets.tables import check_name, field, read_csv, read_npz
 from gasp.errors import InputError
 from gasp.faces.face import Box
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from gasp.datasets.tables import check_name, field, read_csv
+from gasp.datasets.columns import check_name, field, read_csv
 from gasp.errors import InputError, UsageError
 from gasp.naming import nearest
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 COLUMNS = ("video_id", "fps", "scene_type", "dataset")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from gasp.datasets.grouped import DENSITY, FIXATIONS, GroupedFrames, GroupedVideo
 from gasp.datasets.stavis_maps import StavisMaps
 from gasp.errors import InputError, OutputError
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from gasp.datasets.grouped import (
 )
 from gasp.errors import InputError, OutputError
 from gasp.naming import nearest
-from gasp.weights.files import replacing, sha256
+from gasp.work.files import replacing, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class PackOptions:
+class PackSettings:
     """What is packed. ``maps``: names of pictures (empty: ``captured`` and every detection that any frame has).
 
     ``size`` and ``target_size``: (height, width). ``fixations_above``: fixation maps are made 0 or 255 at this value
@@ -220,7 +220,7 @@ class PackSummary:
 def pack(
     folder: str | Path,
     store: str | Path,
-    options: PackOptions | None = None,
+    options: PackSettings | None = None,
     *,
     videos: Iterable[tuple[str, str]] | None = None,
     overwrite: bool = False,
@@ -233,7 +233,7 @@ def pack(
     """
     grouped, store = GroupedFrames(folder), Path(store)
     wanted = list(grouped.videos.values()) if videos is None else [grouped.video(*video) for video in videos]
-    options = _complete(options or PackOptions(), wanted)
+    options = _complete(options or PackSettings(), wanted)
     index = _begin(store, options, overwrite)
     summary = PackSummary([], [], {}, {})
     for video in wanted:
@@ -262,7 +262,7 @@ def pack(
     return summary
 
 
-def _complete(options: PackOptions, videos: Sequence[GroupedVideo]) -> PackOptions:
+def _complete(options: PackSettings, videos: Sequence[GroupedVideo]) -> PackSettings:
     """The options with the names of the maps filled in."""
     if options.maps:
         return options
@@ -272,7 +272,7 @@ def _complete(options: PackOptions, videos: Sequence[GroupedVideo]) -> PackOptio
     )
     if not maps:
         raise InputError("no frame holds captured_1.jpg or a det_transformed_..._1.jpg")
-    return PackOptions(**{**asdict(options), "maps": maps})
+    return PackSettings(**{**asdict(options), "maps": maps})
 
 
 _USUAL_ORDER = (
@@ -287,7 +287,7 @@ def _usual_order(name: str) -> tuple[int, str]:
     return (_USUAL_ORDER.index(name) if name in _USUAL_ORDER else len(_USUAL_ORDER), name)
 
 
-def _begin(store: Path, options: PackOptions, overwrite: bool) -> dict[tuple[str, str], StoredVideo]:
+def _begin(store: Path, options: PackSettings, overwrite: bool) -> dict[tuple[str, str], StoredVideo]:
     """The videos that an earlier run has packed with the same options."""
     shutil.rmtree(store / ".partial", ignore_errors=True)
     if not (store / INDEX).is_file():
@@ -307,7 +307,7 @@ def _begin(store: Path, options: PackOptions, overwrite: bool) -> dict[tuple[str
 
 
 def _pack_video(
-    video: GroupedVideo, store: Path, options: PackOptions, source: str, report: Report
+    video: GroupedVideo, store: Path, options: PackSettings, source: str, report: Report
 ) -> tuple[StoredVideo, int]:
     """Writes one video's arrays; what goes into the index, and how many pictures cannot be decoded."""
     partial = store / ".partial" / video.dataset / video.name
@@ -341,7 +341,7 @@ def _pack_video(
     return stored, damaged
 
 
-def _new_array(path: Path, frames: int, name: str, options: PackOptions) -> NDArray[np.uint8]:
+def _new_array(path: Path, frames: int, name: str, options: PackSettings) -> NDArray[np.uint8]:
     channels, size = (3, options.size) if name in options.maps else (1, options.target_size)
     return np.lib.format.open_memmap(path, "w+", np.uint8, (frames, channels, *size))
 
@@ -361,7 +361,7 @@ def _is_grey(picture: NDArray[np.uint8]) -> bool:
     return bool((picture[0] == picture[1]).all() and (picture[0] == picture[2]).all())
 
 
-def _read(path: Path, name: str, options: PackOptions) -> NDArray[np.uint8] | None:
+def _read(path: Path, name: str, options: PackSettings) -> NDArray[np.uint8] | None:
     if name in options.maps:
         return read_picture(path, options.size)
     if name == FIXATIONS and options.fixations_above is not None:
@@ -372,7 +372,7 @@ def _read(path: Path, name: str, options: PackOptions) -> NDArray[np.uint8] | No
 # --- the index -------------------------------------------------------------------------------------------
 
 
-def write_index(store: Path, options: PackOptions, index: dict[tuple[str, str], StoredVideo]) -> None:
+def write_index(store: Path, options: PackSettings, index: dict[tuple[str, str], StoredVideo]) -> None:
     """Writes ``index.json``, atomically."""
     content = {
         "format": FORMAT,
@@ -383,7 +383,7 @@ def write_index(store: Path, options: PackOptions, index: dict[tuple[str, str], 
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _read_index(store: Path) -> tuple[PackOptions, dict[tuple[str, str], StoredVideo]]:
+def _read_index(store: Path) -> tuple[PackSettings, dict[tuple[str, str], StoredVideo]]:
     path = store / INDEX
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -393,7 +393,7 @@ def _read_index(store: Path) -> tuple[PackOptions, dict[tuple[str, str], StoredV
             key: tuple(value) if isinstance(value, list) else value
             for key, value in content["options"].items()
         }
-        options = PackOptions(**values)
+        options = PackSettings(**values)
         videos = [StoredVideo(**video) for video in content["videos"]]
     except FileNotFoundError:
         raise InputError(f"{store} is no store: there is no index.json. Make one with `gasp pack`.") from None

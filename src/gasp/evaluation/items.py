@@ -15,13 +15,13 @@ import numpy as np
 
 from gasp.datasets.fixations import Fixations
 from gasp.datasets.image_set import ImageSet
+from gasp.datasets.images import BLUR
 from gasp.datasets.sets import SETS, open_set
 from gasp.datasets.split import held_back, read_split
 from gasp.datasets.video_set import Video, VideoSet
 from gasp.errors import InputError, UsageError
 from gasp.faces.face import Box
 from gasp.naming import nearest
-from gasp.training.images import BLUR
 from gasp.video import VideoSource, open_source
 
 IMAGES = "images"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gasp.evaluation.problems import Problems
 from gasp.evaluation.scoring import METRICS
 from gasp.evaluation.statistics import Interval, interval, nan_mean, paired_difference, resamples
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 Floats = NDArray[np.float64]
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gasp.datasets.tables import read_csv
+from gasp.datasets.columns import read_csv
 from gasp.errors import InputError
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 KEYS_2021 = ("sim", "aucj", "aucs", "aucb", "nss", "cc", "kld", "ifg")
 """Metrics in the order of the tables of 2021."""

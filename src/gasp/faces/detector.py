@@ -23,7 +23,7 @@ class FaceDetector(Protocol):
 
 
 DETECTORS = {
-    "glance": "gasp.faces.glance:GlanceFaceDetector",
+    "glance": "gasp.faces.glance_reader:GlanceFaceDetector",
     "yunet": "gasp.faces.yunet:YuNetFaceDetector",
     "s3fd": "gasp.faces.s3fd:S3FDFaceDetector",
 }

@@ -38,7 +38,7 @@ REACH, SPEED = 0.8, 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerOptions:
+class TrackerSettings:
     """Thresholds of the tracker; times in seconds, scores in 0..1, likeness in 0..1 (1 = same colours)."""
 
     birth_score: float = 0.5
@@ -114,8 +114,8 @@ class _Track:
 class FaceTracker:
     """Turns the detections of successive pictures into faces with identities, counted from 1."""
 
-    def __init__(self, options: TrackerOptions | None = None) -> None:
-        self.options = options or TrackerOptions()
+    def __init__(self, options: TrackerSettings | None = None) -> None:
+        self.options = options or TrackerSettings()
         self._tracks: list[_Track] = []
         self._gallery: deque[_Track] = deque(maxlen=self.options.remembered)
         self._time = -np.inf

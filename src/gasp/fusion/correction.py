@@ -19,7 +19,7 @@ LEAST = 0.5
 
 
 def log_of_map(values: Tensor) -> Tensor:
-    """Log-probabilities, up to a constant, of a map 255 * sqrt(p / max p), the form of :mod:`gasp.cues.glance`."""
+    """Log-probabilities, up to a constant, of a map 255 * sqrt(p / max p) (:mod:`gasp.cues.image_saliency`)."""
     return 2 * torch.log(values.float().clamp_min(LEAST) / 255)
 
 

@@ -21,7 +21,7 @@ MAX_FRAMES = 16
 
 
 class DAVEOutput(NamedTuple):
-    """Outputs for N clips of H x W pixels.
+    """OutputSettings for N clips of H x W pixels.
 
     ``saliency`` (N, 1, H/8, W/8), 0 or more without upper bound. ``video_embedding``
     (N, 512, 1, H/32, W/32). ``audio_embedding`` (N, 512), or None without sound.

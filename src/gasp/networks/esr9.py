@@ -24,7 +24,7 @@ EXPRESSIONS = ("Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger"
 
 
 class ESR9Output(NamedTuple):
-    """Outputs of B branches (published: 9) for N faces.
+    """OutputSettings of B branches (published: 9) for N faces.
 
     ``emotions`` (N, B, 8): logits of :data:`EXPRESSIONS`. ``affect`` (N, B, 2): valence and arousal, about
     -1..1. ``gradcam`` (N, B, 6, 6): what spoke for the branch's own winning class; starts at 0, no upper

@@ -26,7 +26,7 @@ PUBLISHED_SEQUENCE_LEN = 16
 
 
 class GASPOutput(NamedTuple):
-    """Outputs for N samples; h x w is half the input size (rounded down), or all of it without encoders.
+    """OutputSettings for N samples; h x w is half the input size (rounded down), or all of it without encoders.
 
     ``logits`` (N, out_channels, h, w), before the sigmoid. ``dam_logits`` for networks with directed
     attention: (N, 1, H // 2, W // 2), with a time axis after N for sequence networks; None for the others and

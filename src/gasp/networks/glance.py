@@ -21,7 +21,7 @@ STRIDE = 4
 
 
 class GlanceOutput(NamedTuple):
-    """Outputs for N pictures of H x W pixels; h = ceil(H / 4), w = ceil(W / 4).
+    """OutputSettings for N pictures of H x W pixels; h = ceil(H / 4), w = ceil(W / 4).
 
     ``saliency`` (N, 1, h, w): logits of a fixation, comparable within a picture (softmax over its cells gives
     a probability per cell). ``face_centres`` (N, 1, h, w): logits of a face centre. ``face_boxes``

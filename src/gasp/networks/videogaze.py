@@ -24,7 +24,7 @@ CELLS = 13
 
 
 class VideoGazeOutput(NamedTuple):
-    """Outputs for N pairs of a person and a candidate frame.
+    """OutputSettings for N pairs of a person and a candidate frame.
 
     ``heatmap`` (N, side, side): where in the candidate frame, rows from the top; sums to one.
     ``in_frame`` (N, 1): probability that the candidate frame holds the target.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gasp.config.pipelines import PACKAGED, FusionConfig, as_entry
+from gasp.config.pipelines import PACKAGED, FusionSettings, as_entry
 from gasp.errors import UsageError, WeightsError
 from gasp.fusion.gasp import FusionNetwork
 from gasp.fusion.inputs import PUBLISHED_FILES, Preprocessing
@@ -17,7 +17,7 @@ from gasp.weights.catalogue import Entry
 from gasp.weights.shipped import read_metadata
 
 
-def load_configured(config: FusionConfig, path: Path) -> FusionNetwork:
+def load_configured(config: FusionSettings, path: Path) -> FusionNetwork:
     """The network that the configuration describes, filled from ``path``.
 
     Raises :class:`gasp.errors.WeightsError` when the file does not fit and :class:`gasp.errors.UsageError` when nothing
@@ -50,7 +50,7 @@ def _published(entry: Entry, path: Path) -> FusionNetwork:
     return _filled(network, path, entry.inputs, preprocessing)
 
 
-def _described(config: FusionConfig, path: Path) -> FusionNetwork:
+def _described(config: FusionSettings, path: Path) -> FusionNetwork:
     assert config.network is not None
     assert config.modalities is not None
     options = {"modalities": len(config.modalities), **config.options}

@@ -10,11 +10,11 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
-from gasp.config.pipelines import PACKAGED, CueConfig, as_entry
+from gasp.config.pipelines import PACKAGED, CueSettings, as_entry
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import PUBLISHED_CUES
 from gasp.errors import UsageError, WeightsError
-from gasp.faces.glance import GlanceReader
+from gasp.faces.glance_reader import GlanceReader
 from gasp.fusion.gasp import FusionNetwork
 from gasp.networks import create_model
 from gasp.pipeline.fusion_loading import load_configured
@@ -107,11 +107,11 @@ def _locate(weights: str) -> Path:
     return path
 
 
-def _load_cue(cue: CueConfig, path: Path) -> nn.Module:
+def _load_cue(cue: CueSettings, path: Path) -> nn.Module:
     entry = as_entry(_weights_of(cue))
     network, options = (cue.name, {}) if entry is None else (entry.network or cue.name, entry.options)
     return load_checkpoint(create_model(network, **options), path)
 
 
-def _weights_of(cue: CueConfig) -> str:
+def _weights_of(cue: CueSettings) -> str:
     return cue.weights or PUBLISHED_CUES[cue.name].weights or cue.name

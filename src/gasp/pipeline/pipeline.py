@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gasp.config.pipelines import CueConfig
+from gasp.config.pipelines import CueSettings
 from gasp.config.plugins import create_plugin, make
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import CUES, PUBLISHED_CUES, Cue, WindowedCue
@@ -18,7 +18,7 @@ from gasp.cues.observation import Observation
 from gasp.errors import GaspError
 from gasp.faces.detector import DETECTORS, FaceDetector, create_detector
 from gasp.faces.face import Detection, Face
-from gasp.faces.glance import Glimpse, shrink
+from gasp.faces.glance_reader import Glimpse, shrink
 from gasp.faces.tracker import FaceTracker
 from gasp.fusion.gasp import Fused, GaspFusion
 from gasp.networks.glance import STRIDE
@@ -119,7 +119,7 @@ class Pipeline:
                 runners.append(CueRunner(make(), self.events, make))
         return runners
 
-    def _maker(self, cue: CueConfig) -> Callable[[], Cue | WindowedCue]:
+    def _maker(self, cue: CueSettings) -> Callable[[], Cue | WindowedCue]:
         if cue.name in PUBLISHED_CUES:
             network, device = self.networks.cues[cue.name], str(self.networks.device)
             cls = PUBLISHED_CUES[cue.name].load()

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gasp.config.settings import PredictSettings
-from gasp.faces.glance import Glimpse
+from gasp.faces.glance_reader import Glimpse
 from gasp.pipeline.pipeline import Pipeline
 from gasp.pipeline.prediction import Prediction
 from gasp.video import VideoSource, open_source, prefetch

@@ -12,20 +12,24 @@ from typing import Any
 from gasp.results import manifest as manifests
 from gasp.results.key_frames import choose
 from gasp.results.maps import ZARR_NAME, gather_zarr
-from gasp.results.outputs import Outputs
+from gasp.results.output_settings import OutputSettings
+from gasp.results.report import Thumbnail, render_report
 from gasp.results.summary import Summary
 from gasp.results.tables import FramesTable, PeopleTable
 from gasp.results.work import Segment
 from gasp.video import VideoSource
 from gasp.video.joining import join_videos
-from gasp.visualize.report import Thumbnail, render_report
 
 _KEY_FRAMES = 12
 _RESULTS = ("overlay.mp4", "grid.mp4", "frames.csv", "people.csv", "maps", "report.html", manifests.NAME)
 
 
 def assemble(
-    segments: list[Segment], folder: Path, source: VideoSource, outputs: Outputs, manifest: dict[str, Any]
+    segments: list[Segment],
+    folder: Path,
+    source: VideoSource,
+    outputs: OutputSettings,
+    manifest: dict[str, Any],
 ) -> None:
     """Write all results of ``segments`` into the empty folder ``folder``; the segments stay as they are."""
     summary = Summary()

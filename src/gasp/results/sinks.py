@@ -21,12 +21,13 @@ from gasp.pipeline.prediction import Prediction
 from gasp.results import manifest as manifests
 from gasp.results.assembly import assemble, publish, publish_partial
 from gasp.results.identities import Identities
-from gasp.results.interrupts import uninterrupted
 from gasp.results.key_frames import KeyFrameFinder
-from gasp.results.outputs import Outputs
+from gasp.results.output_settings import OutputSettings
 from gasp.results.records import FrameRecord
 from gasp.results.work import SegmentWriter, WorkFolder
 from gasp.video import VideoSource
+from gasp.work import provenance
+from gasp.work.interrupts import uninterrupted
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ _SEGMENT_SECONDS = 60.0
 class ResultWriter:
     """Writes ``out_dir/<name of the source>/`` and knows how far an earlier run came::
 
-        with ResultWriter(out_dir, source, settings, outputs=Outputs(grid=True)) as results:
+        with ResultWriter(out_dir, source, settings, outputs=OutputSettings(grid=True)) as results:
             for prediction in predict_source(source, pipeline, start_index=results.start_index):
                 results.write(prediction)
 
@@ -73,7 +74,7 @@ class ResultWriter:
         source: VideoSource,
         settings: Mapping[str, Any],
         *,
-        outputs: Outputs | None = None,
+        outputs: OutputSettings | None = None,
         weights: Sequence[Mapping[str, Any]] = (),
         cues: Mapping[str, str] | None = None,
         overwrite: bool = False,
@@ -83,7 +84,7 @@ class ResultWriter:
     ) -> None:
         self.folder = Path(out_dir) / (name or source.name)
         self.source = source
-        self.outputs = outputs or Outputs()
+        self.outputs = outputs or OutputSettings()
         self.settings = dict(settings)
         self.weights = [dict(entry) for entry in weights]
         self.cues = dict(cues or {})
@@ -264,11 +265,11 @@ class ResultWriter:
             assembled = self._assemble("partial", self.outputs)
         except (OSError, OutputError) as error:
             _log.warning("Only tables of the unfinished results could be kept: %s", error)
-            assembled = self._assemble("partial", Outputs(overlay=False, report=False))
+            assembled = self._assemble("partial", OutputSettings(overlay=False, report=False))
         with uninterrupted():
             publish_partial(assembled, self.folder)
 
-    def _assemble(self, status: str, outputs: Outputs) -> Path:
+    def _assemble(self, status: str, outputs: OutputSettings) -> Path:
         folder = self._work.path / "assembled"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -295,8 +296,8 @@ class ResultWriter:
                 "frames_per_second": round(done / seconds, 2) if seconds > 0 else None,
                 "resumed": self._before is not None,
             },
-            "versions": manifests.versions(),
-            "platform": manifests.describe_platform(),
+            "versions": provenance.versions(),
+            "platform": provenance.describe_platform(),
         }
 
     def _skipped(self) -> int:

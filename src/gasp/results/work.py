@@ -23,7 +23,7 @@ import cv2
 from gasp.pipeline.prediction import Prediction
 from gasp.results.key_frames import KeyFrame, KeyFrameFinder, Signature, choose
 from gasp.results.maps import resize_map, write_map
-from gasp.results.outputs import Outputs
+from gasp.results.output_settings import OutputSettings
 from gasp.results.records import FrameRecord, record_of
 from gasp.video import VideoWriter
 from gasp.visualize.grid import draw_grid
@@ -161,7 +161,7 @@ class WorkFolder:
 class SegmentWriter:
     """Writes the results of successive frames into ``folder``."""
 
-    def __init__(self, folder: Path, outputs: Outputs, fps: float, finder: KeyFrameFinder) -> None:
+    def __init__(self, folder: Path, outputs: OutputSettings, fps: float, finder: KeyFrameFinder) -> None:
         self._folder = folder
         self._outputs = outputs
         self._fps = fps

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.config.experiments import AugmentConfig
+from gasp.config.experiments import AugmentSettings
 from gasp.training.augment import View
 from gasp.training.batch import Clip
 
@@ -33,7 +33,7 @@ class Portion:
         return View(np.array(matrix, np.float64), height, width)
 
 
-def augment(clip: Clip, options: AugmentConfig, rng: np.random.Generator, captured: int | None) -> Clip:
+def augment(clip: Clip, options: AugmentSettings, rng: np.random.Generator, captured: int | None) -> Clip:
     """The clip mirrored, cropped and coloured at random; the same in all frames.
 
     Maps of gaze directions are mirrored like all others: they are drawn in the frame's place, so that a look to the

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gasp.config.experiments import AugmentConfig, Experiment
+from gasp.config.experiments import AugmentSettings, Experiment
 from gasp.datasets.grouped import CAPTURED, Window
 from gasp.training.augment_clips import augment
 from gasp.training.batch import Clip, ClipBatch
@@ -49,7 +49,7 @@ class Clips(Dataset[Clip]):
         self.source, self.videos, self.experiment = source, tuple(videos), experiment
         self.seed = (experiment.trainer.seed, _PARTS.index(part))
         self.choice = clips.choice if part == "train" else clips.validation_choice
-        self.augment = clips.augment if part == "train" and clips.augment != AugmentConfig() else None
+        self.augment = clips.augment if part == "train" and clips.augment != AugmentSettings() else None
         self._starts = [self._walk(video) for video in self.videos]
         self._places = [
             (place, turn)

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
 
-from gasp.config.experiments import ClipsConfig, Experiment
+from gasp.config.experiments import ClipsSettings, Experiment
 from gasp.datasets.split import read_split
 from gasp.errors import InputError
 from gasp.naming import nearest
@@ -124,7 +124,7 @@ def find_videos(source: ClipSource, experiment: Experiment, name: str, root: Pat
     return whole
 
 
-def _listed(source: ClipSource, clips: ClipsConfig, name: str, root: Path) -> list[Video]:
+def _listed(source: ClipSource, clips: ClipsSettings, name: str, root: Path) -> list[Video]:
     """The videos of a list that are there."""
     there = root / name
     split = read_split(there if there.is_file() else name)
@@ -154,7 +154,7 @@ def _listed(source: ClipSource, clips: ClipsConfig, name: str, root: Path) -> li
     return [video for video in wanted if video in known]
 
 
-def _problem(source: ClipSource, video: Video, clips: ClipsConfig) -> str | None:
+def _problem(source: ClipSource, video: Video, clips: ClipsSettings) -> str | None:
     if problem := source.problem(video):
         return f"{problem}; it looks half-written"
     absent = [target for target in clips.targets if not source.has(video, target)]

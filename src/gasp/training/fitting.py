@@ -21,10 +21,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint, EMAWeightAveraging
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from gasp.config.experiments import TrainerConfig
+from gasp.config.experiments import TrainerSettings
 from gasp.errors import InputError, UsageError
 from gasp.training.denormals import denormals_as_zero
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 STATE = "last.ckpt"
 """The file from which a run goes on."""
@@ -41,7 +41,7 @@ _PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mix
 def fit(
     module: pl.LightningModule,
     data: pl.LightningDataModule,
-    config: TrainerConfig,
+    config: TrainerSettings,
     folder: Path,
     *,
     loggers: Sequence[Any] = (),
@@ -72,7 +72,7 @@ def fit(
 
 
 def make_trainer(
-    config: TrainerConfig,
+    config: TrainerSettings,
     folder: Path,
     loggers: Sequence[Any] = (),
     callbacks: Sequence[Callback] = (),
@@ -129,7 +129,7 @@ def _devices(text: str) -> int | list[int] | str:
         raise UsageError(f"trainer.devices = {text!r}: give a number, numbers such as 0,1 or auto") from None
 
 
-def _set_threads(config: TrainerConfig) -> None:
+def _set_threads(config: TrainerSettings) -> None:
     if config.threads:
         torch.set_num_threads(config.threads)
 

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from gasp.errors import InputError
 from gasp.training.extras import extra
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 Row = dict[str, float]
 """Name -> value; "epoch" and "step" (both from 0) and whatever was logged there."""

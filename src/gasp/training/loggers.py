@@ -22,7 +22,7 @@ from gasp.config.experiments import Experiment
 from gasp.errors import OutputError, UsageError
 from gasp.training.extras import extra
 from gasp.training.history import TableLogger
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 CONFIGURATION = "train_config.cfg"
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gasp.config.experiments import LossConfig
+from gasp.config.experiments import LossSettings
 
 EPS = 1.1920929e-7
 """Machine epsilon of float32, as the published losses use it."""
@@ -31,7 +31,9 @@ class SaliencyLosses(NamedTuple):
     loss: Tensor
 
 
-def saliency_losses(logits: Tensor, density: Tensor, fixations: Tensor, config: LossConfig) -> SaliencyLosses:
+def saliency_losses(
+    logits: Tensor, density: Tensor, fixations: Tensor, config: LossSettings
+) -> SaliencyLosses:
     """BCE, CC and NSS of predictions, weighted as ``config`` says.
 
     ``logits``, ``density`` (0..1), ``fixations`` (above 0 is fixated): (N, 1, h, w). The form "published" sums over
@@ -61,7 +63,7 @@ def saliency_losses(logits: Tensor, density: Tensor, fixations: Tensor, config: 
     return SaliencyLosses(terms, plain, _total(terms))
 
 
-def _divides(config: LossConfig) -> bool:
+def _divides(config: LossSettings) -> bool:
     return config.form == "published" if config.divide_target is None else config.divide_target
 
 

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from gasp.config.experiments import Experiment, OptimiserConfig
+from gasp.config.experiments import Experiment, OptimiserSettings
 from gasp.errors import GaspError, UsageError, WeightsError
 from gasp.fusion.inputs import Preprocessing
 from gasp.networks import create_model
@@ -123,7 +123,7 @@ class SaliencyModule(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def relative_rate(config: OptimiserConfig, step: int, steps: int) -> float:
+def relative_rate(config: OptimiserSettings, step: int, steps: int) -> float:
     """The learning rate at ``step`` (from 0) of ``steps`` as a share of the highest.
 
     "onecycle" rises to it within the first 30 % (or ``warmup``) and falls to 0, both along a cosine (Smith and Topin,

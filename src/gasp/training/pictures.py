@@ -23,7 +23,7 @@ from gasp.training.batch import ClipBatch
 from gasp.training.loggers import CometLogger
 from gasp.visualize.colours import modality_colour
 from gasp.visualize.shapes import Picture, draw_text, fit_text
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 Map = NDArray[np.float32]
 

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from gasp.config.recipes import FusionRecipe, GlanceRecipe
+from gasp.datasets.images import load_pictures
 from gasp.errors import UsageError
-from gasp.faces.glance import GlanceReader
+from gasp.faces.glance_reader import GlanceReader
 from gasp.networks.glance import Glance
 from gasp.training.fitting import Report
-from gasp.training.fusion import (
+from gasp.training.fusion_recipe import (
     CORRECTS,
     MODALITIES,
     NETWORK,
@@ -26,8 +27,7 @@ from gasp.training.fusion import (
     make_scenes,
     train_fusion,
 )
-from gasp.training.glance import train_glance
-from gasp.training.images import load_pictures
+from gasp.training.glance_recipe import train_glance
 from gasp.weights import load_packaged, load_weights, save_weights
 
 log = logging.getLogger(__name__)

@@ -21,10 +21,10 @@ from gasp.datasets.grouped import modality_name
 from gasp.datasets.store import INDEX
 from gasp.fusion.inputs import Preprocessing
 from gasp.networks.gasp import GASP
-from gasp.results.manifest import versions
 from gasp.training.loggers import title_of
 from gasp.weights import save_weights
-from gasp.weights.files import replacing, sha256
+from gasp.work.files import replacing, sha256
+from gasp.work.provenance import versions
 
 RECORD = "run.json"
 LAST_MODEL = "last_model.pt"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader, Dataset
 
-from gasp.config.experiments import TrainerConfig
+from gasp.config.experiments import TrainerSettings
 from gasp.training.fitting import Report, fit
 from gasp.video.prefetch import prefetch
 
@@ -92,7 +92,7 @@ def fit_steps(
     With ``folder`` the state is kept there after every ``data.every`` steps, and training goes on from it.
     """
     epochs = -(-data.steps // data.every)
-    config = TrainerConfig(max_epochs=epochs, max_steps=data.steps, average=average)
+    config = TrainerSettings(max_epochs=epochs, max_steps=data.steps, average=average)
     with tempfile.TemporaryDirectory() as temporary:
         fit(
             module,

@@ -16,13 +16,13 @@ from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.pipeline.networks import choose_device
 from gasp.training.data import find_videos
-from gasp.training.run import check, train
 from gasp.training.runs import fingerprint
 from gasp.training.scoring import Scores, score
 from gasp.training.sources import ClipSource, Video, open_source
 from gasp.training.sweep_tables import SweepRow, write_tables
+from gasp.training.train import check, train
 from gasp.weights import load_checkpoint
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gasp.config.sweeps import Planned
 from gasp.training.scoring import METRICS, Scores, mean_scores
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 SHOWN = {"aucj": "AUC-J", "aucs": "sAUC", "cc": "CC", "nss": "NSS", "sim": "SIM"}
 

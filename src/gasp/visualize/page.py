@@ -10,7 +10,7 @@ from typing import Any
 
 def page(title: str, sections: Iterable[str], *, extra_style: str = "") -> str:
     """A whole page as HTML text; empty sections are left out."""
-    style = resources.files("gasp.visualize").joinpath("report.css").read_text(encoding="utf-8")
+    style = resources.files("gasp.visualize").joinpath("page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

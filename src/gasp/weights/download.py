@@ -24,11 +24,11 @@ import platformdirs
 from filelock import FileLock
 
 from gasp.errors import GaspError, InputError, OutputError, UsageError, WeightsError
-from gasp.weights.archives import unpack
+from gasp.fetching.archives import unpack
+from gasp.fetching.records import Record, read_record, record_path, write_record
+from gasp.fetching.transfer import DownloadError, Patience, Progress, fetch
 from gasp.weights.catalogue import MODELS_FOLDER, Entry, RemoteFile, find_entries, find_entry
-from gasp.weights.files import sha256
-from gasp.weights.records import Record, read_record, record_path, write_record
-from gasp.weights.transfer import DownloadError, Patience, Progress, fetch
+from gasp.work.files import sha256
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def ensure(
 
     Returns the path for :func:`gasp.load_checkpoint`. Raises :class:`~gasp.errors.UsageError` for an
     unknown name, or when the checkpoint's terms restrict its use and ``accept_license`` is False;
-    :class:`~gasp.weights.transfer.DownloadError` when it cannot be fetched, or is not there in offline
+    :class:`~gasp.fetching.transfer.DownloadError` when it cannot be fetched, or is not there in offline
     mode, or has changed since it was fetched.
     """
     entry = find_entry(name)
@@ -139,7 +139,7 @@ def require(name: str, store: Store | None = None) -> Path:
     """The checkpoint called ``name``, checked, which must be on this computer: nothing is fetched.
 
     Raises :class:`~gasp.errors.WeightsError` with the command that fetches it when it is not there, and
-    :class:`~gasp.weights.transfer.DownloadError` when it has changed since it was fetched.
+    :class:`~gasp.fetching.transfer.DownloadError` when it has changed since it was fetched.
     """
     entry = find_entry(name)
     if find_downloaded(entry, store) is None:

@@ -1,6 +1,6 @@
 """Networks as files for other programs: ONNX, and PyTorch's own exported programs; checked against eager.
 
-Shapes are fixed to the published ones with a batch of one. Outputs keep their names; those that are None are
+Shapes are fixed to the published ones with a batch of one. OutputSettings keep their names; those that are None are
 left out.
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gasp.errors import GaspError, UsageError
 from gasp.networks.variants import VARIANTS
-from gasp.weights.files import replacing
+from gasp.work.files import replacing
 
 FORMATS = ("onnx", "torch-export")
 

@@ -18,12 +18,12 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from gasp.errors import UsageError, WeightsError
+from gasp.fetching.records import licence_of
 from gasp.networks import create_model
 from gasp.weights.checkpoints import CHECKPOINT_SUFFIXES
-from gasp.weights.files import replacing, sha256
 from gasp.weights.loading import load_checkpoint
-from gasp.weights.records import licence_of
 from gasp.weights.shipped import packaged, read_metadata
+from gasp.work.files import replacing, sha256
 
 FORMAT = "gasp-1"
 

@@ -1,0 +1,67 @@
+"""What pipelines, experiments and sweeps share: strict parts, read from plain values or a YAML or JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from gasp.config.problems import explain
+from gasp.errors import InputError, UsageError
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+P = TypeVar("P", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Data with known fields that never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def read(cls: type[P], values: Mapping[str, Any], where: str = "") -> P:
+        """From plain values. Raises :class:`gasp.errors.UsageError` naming every wrong field, and ``where`` it is."""
+        try:
+            return cls(**values)
+        except (ValidationError, TypeError) as error:
+            said = explain(error, cls) if isinstance(error, ValidationError) else str(error)
+            raise UsageError(f"{where}: {said}" if where else said) from None
+
+
+def read_values(path: Path, what: str) -> dict[str, Any]:
+    """The fields in a YAML or JSON file that describes ``what``, such as "a pipeline: it must hold 'cues: ...'".
+
+    Raises :class:`gasp.errors.InputError` when the file cannot be read and :class:`gasp.errors.UsageError` when it
+    holds no fields.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path} cannot be read: it does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}.") from error
+    try:
+        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is not {path.suffix.lstrip('.').upper()}: {' '.join(str(error).split())}"
+        ) from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"{path} does not describe {what}")
+    return values
+
+
+def _check_folder_name(value: str) -> str:
+    if not value or value.startswith(".") or any(sign in value for sign in "/\\:\0"):
+        raise ValueError("a name is needed that can be a folder's")
+    return value
+
+
+FolderName = Annotated[str, AfterValidator(_check_folder_name)]
+"""A name that is part of paths."""
