@@ -13,6 +13,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from gasp.config.problems import explain
 from gasp.errors import InputError, UsageError
 
+
+class NoEffect:
+    """Marks a field of settings that has no effect on results, such as how a run is logged: ``Annotated[T, NoEffect]``.
+
+    A fingerprint holds all other fields.
+    """
+
+
 SUFFIXES = (".yaml", ".yml", ".json")
 
 P = TypeVar("P", bound="Settings")
@@ -22,6 +30,19 @@ class Settings(BaseModel):
     """Data with known fields that never changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def decisive(self) -> dict[str, Any]:
+        """The plain values of exactly those fields that have an effect on results."""
+        values = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if NoEffect in field.metadata:
+                del values[name]
+            elif isinstance(value, Settings):
+                values[name] = value.decisive()
+            elif isinstance(value, tuple) and any(isinstance(part, Settings) for part in value):
+                values[name] = [part.decisive() if isinstance(part, Settings) else part for part in value]
+        return values
 
     @classmethod
     def read(cls: type[P], values: Mapping[str, Any], where: str = "") -> P:

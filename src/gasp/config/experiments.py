@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from gasp.config.base import SUFFIXES, FolderName, Settings, read_values
+from gasp.config.base import SUFFIXES, FolderName, NoEffect, Settings, read_values
 from gasp.config.presets2021 import FRAMES, INPUTS, TARGETS, Preset, training_presets
 from gasp.errors import UsageError
 from gasp.naming import nearest
@@ -152,7 +152,7 @@ class TrainerSettings(Settings):
     accelerator: str = "auto"
     devices: str = "1"
     nodes: int = Field(default=1, ge=1)
-    threads: int = Field(default=0, ge=0, le=1024)
+    threads: Annotated[int, NoEffect] = Field(default=0, ge=0, le=1024)
     validate_every: int = Field(default=1, ge=1)
     checkpoint_every: int = Field(default=1000, ge=1)
     checkpoint_best: int = Field(default=3, ge=0, le=1000)
@@ -191,8 +191,8 @@ class Experiment(Settings):
     losses: LossSettings = LossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     trainer: TrainerSettings = TrainerSettings()
-    logging: LoggingSettings = LoggingSettings()
-    checkpoints: str = "checkpoints"
+    logging: Annotated[LoggingSettings, NoEffect] = LoggingSettings()
+    checkpoints: Annotated[str, NoEffect] = "checkpoints"
 
     @field_validator("network")
     @classmethod

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from gasp.config.base import Settings, read_values
+from gasp.config.base import NoEffect, Settings, read_values
 from gasp.config.plugins import plugin_names
 from gasp.cues.cue import CUES, PUBLISHED_CUES
 from gasp.errors import UsageError
@@ -165,8 +165,8 @@ class PipelineSettings(Settings):
     to its very frame is a matter of the cue's mode.)
     """
 
-    name: str = "custom"
-    title: str = ""
+    name: Annotated[str, NoEffect] = "custom"
+    title: Annotated[str, NoEffect] = ""
     cues: tuple[CueSettings, ...] = Field(min_length=1)
     faces: FacesSettings = FacesSettings()
     fusion: FusionSettings = FusionSettings()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from gasp.config.base import NoEffect, Settings
 from gasp.config.pipelines import FacesSettings, PipelineSettings, check_detector
 from gasp.config.presets import preset, read_pipeline
-from gasp.config.problems import explain
 from gasp.cues.cue import DEFAULT_CUES as DEFAULT_CUES
-from gasp.errors import UsageError
 from gasp.naming import nearest
 
 
-class PredictSettings(BaseModel):
-    """How a video is looked at.
+class PredictSettings(Settings):
+    """Settings of a prediction run.
 
     ``pipeline``: what is computed, a :class:`~gasp.config.pipelines.PipelineSettings` or what
     :func:`~gasp.config.presets.read_pipeline` makes one of. ``cues``: the modalities of it that are computed (all); one
@@ -26,10 +24,11 @@ class PredictSettings(BaseModel):
     computed together (results do not depend on it). ``device``: "auto" takes a GPU where there is one.
     ``precision``: of the numbers in the fusion and in the published networks; less than float32 is quicker on a GPU,
     and less exact. ``seed``: of random number generators, should a part of the pipeline use them. ``threads``: of the
-    CPU, 0 leaves PyTorch's choice.
-    """
+    CPU, 0 leaves PyTorch's choice. ``piece``: frames of the pieces in which a video is computed, and after which an
+    interrupted run goes on; 0: a number that what the cues remember makes cheap (:mod:`gasp.pipeline.pieces`).
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Device and threads have no effect here because what they come to on this machine is part of a run's fingerprint.
+    """
 
     pipeline: PipelineSettings = Field(default_factory=lambda: preset("default"))
     cues: tuple[str, ...] = Field(default_factory=lambda data: data["pipeline"].cue_names)
@@ -37,10 +36,11 @@ class PredictSettings(BaseModel):
     sound: bool = True
     every: int = Field(default=1, ge=1)
     batch: int = Field(default=8, ge=1, le=256)
-    device: str = "auto"
+    device: Annotated[str, NoEffect] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     seed: int = Field(default=0, ge=0)
-    threads: int = Field(default=0, ge=0, le=1024)
+    threads: Annotated[int, NoEffect] = Field(default=0, ge=0, le=1024)
+    piece: int = Field(default=0, ge=0, le=10**9)
 
     @field_validator("pipeline", mode="before")
     @classmethod
@@ -79,14 +79,6 @@ class PredictSettings(BaseModel):
         if not re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d{1,3})?", value, re.ASCII):
             raise ValueError("unknown device; use auto, cpu, cuda, cuda:0, mps, ...")
         return value
-
-    @classmethod
-    def read(cls, values: Mapping[str, Any]) -> PredictSettings:
-        """Settings from plain values. Raises :class:`gasp.errors.UsageError` naming every wrong field."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise UsageError(explain(error, cls)) from None
 
     @property
     def face_finding(self) -> FacesSettings:

@@ -7,7 +7,6 @@ needed to use it in a pipeline).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from gasp.fusion.inputs import Preprocessing
 from gasp.networks.gasp import GASP
 from gasp.training.loggers import title_of
 from gasp.weights import save_weights
-from gasp.work.files import replacing, sha256
+from gasp.work import fingerprint as fingerprints
+from gasp.work.files import read_json, replacing, sha256, write_json
 from gasp.work.provenance import versions
 
 RECORD = "run.json"
@@ -32,9 +32,6 @@ MODEL = "model.safetensors"
 FORMAT = "gasp-training-1"
 
 State = Literal["running", "complete"]
-
-_WITHOUT_EFFECT = ("logging", "checkpoints")
-_TRAINER_WITHOUT_EFFECT = ("threads",)
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,8 @@ def find_run(experiment: Experiment, root: Path) -> Run | None:
 def _runs(parent: Path) -> list[Run]:
     runs = []
     for path in parent.glob(f"*/{RECORD}"):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict) and record.get("format") == FORMAT:
+        record = read_json(path)
+        if record is not None and record.get("format") == FORMAT:
             runs.append(Run(path.parent, record))
     return runs
 
@@ -85,13 +79,11 @@ def fingerprint(experiment: Experiment, root: Path) -> str:
 
     (Of a ``Grouped_frames`` folder the path alone counts: it has too many files to look at them all.)
     """
-    values = experiment.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
-    for name in _TRAINER_WITHOUT_EFFECT:
-        del values["trainer"][name]
+    values = experiment.decisive()
     clips = experiment.clips
     files = [root / clips.source / INDEX, *(root / name for name in (clips.train, clips.validation) if name)]
     values["files"] = [sha256(path) if path.is_file() else None for path in files]
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return fingerprints.fingerprint(values)
 
 
 def write_record(
@@ -110,8 +102,7 @@ def write_record(
         "experiment": experiment.model_dump(mode="json"),
         "results": dict(results or {}),
     }
-    with replacing(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, record)
 
 
 def write_model(folder: Path, network: GASP, experiment: Experiment, source: str) -> Path:
