@@ -25,25 +25,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the whole way on the clip."""
-    from gasp.cli.predict import predict_inputs
+    from gasp.cli.predict import say_result, stop_politely
+    from gasp.cli.progress import progress_bar
     from gasp.config.settings import PredictSettings
     from gasp.demo import clip_path
     from gasp.results.output_settings import OutputSettings
     from gasp.runs.folders import choose_folders
+    from gasp.runs.inputs import predict_inputs
 
     clip, out = clip_path(), Path(options.output)
     [name] = choose_folders([clip], out)
-    status = predict_inputs(
-        [str(clip)],
-        out,
-        PredictSettings(),
-        OutputSettings(grid=True),
-        overwrite=options.overwrite,
-        quiet=options.quiet,
-    )
+    with stop_politely(), progress_bar(options.quiet) as report:
+        [result] = predict_inputs(
+            [str(clip)], out, PredictSettings(), OutputSettings(grid=True),
+            overwrite=options.overwrite, report=report,
+        )  # fmt: skip
+    if result.error is not None:
+        return 1
+    if options.quiet:
+        return 0
+    say_result(result)
     folder = out / name
-    if status == 0 and not options.quiet:
-        print(f"\nIn {folder.resolve()}:")
-        for name, what in MADE.items():
-            print(f"  {name:12s} {what}")
-    return status
+    print(f"\nIn {folder.resolve()}:")
+    for name, what in MADE.items():
+        print(f"  {name:12s} {what}")
+    return 0

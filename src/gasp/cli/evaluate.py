@@ -108,9 +108,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates, prints the table and writes the files; exit status 1 when a video could not be read."""
-    from gasp.cli.predict import check_output, stop_politely
+    from gasp.cli.predict import stop_politely
     from gasp.evaluation.evaluate import evaluate
     from gasp.evaluation.score_tables import plain
+    from gasp.runs.folders import check_output
 
     settings = _settings(options)
     # Wrong names cost nothing; loading networks does.

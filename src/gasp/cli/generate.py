@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
     from gasp.datasets.video_set import VideoSet
-    from gasp.runs.processes import GenerateSummary
+    from gasp.runs.generate import GenerateSummary
 
 EPILOG = """\
 DATASET is coutrot1, coutrot2, diem, findwho or summeetmd (looked for where the 2021 layout has them), or, with
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from gasp.cli.pack import read_size
     from gasp.config.settings import PredictSettings
     from gasp.datasets.sets import open_set
-    from gasp.results.grouped_settings import GenerateSettings
+    from gasp.results.grouped import GenerateSettings
 
     given = {
         name: getattr(args, name)
@@ -78,12 +78,12 @@ def generate_and_say(
     *, jobs: int = 1, overwrite: bool = False, quiet: bool = False, as_json: bool = False,
 ) -> int:  # fmt: skip
     """Generates with a progress bar and says what was done."""
-    from gasp.cli.progress import frame_progress
-    from gasp.results.grouped_settings import GenerateSettings
-    from gasp.runs.processes import generate
+    from gasp.cli.progress import progress_bar
+    from gasp.results.grouped import GenerateSettings
+    from gasp.runs.generate import generate
 
     assert isinstance(options, GenerateSettings)
-    with frame_progress(quiet, 0 if quiet else _frames(videos, names)) as report:
+    with progress_bar(quiet) as report:
         summary = generate(
             videos, names, root, settings, options, jobs=jobs, overwrite=overwrite, report=report
         )

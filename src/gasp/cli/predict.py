@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
     from gasp.results.output_settings import OutputSettings
-    from gasp.runs.run import RunSummary
+    from gasp.runs.inputs import InputResult
 
 log = logging.getLogger(__name__)
 
@@ -74,17 +72,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     looking.add_argument("--batch", type=int, metavar="N", help="frames computed together (8)")
     looking.add_argument("--threads", type=int, metavar="N", help="threads of the CPU (PyTorch's choice)")
+    looking.add_argument(
+        "--piece", type=int, metavar="N", help="frames after which an interrupted run can go on (chosen)"
+    )
     looking.add_argument("--seed", type=int, metavar="N", help="of random numbers (0)")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Predicts every input; exit status 1 when one of them could not be."""
+    from gasp.cli.progress import progress_bar
+    from gasp.runs.inputs import predict_inputs
+
     settings, outputs = read_options(options)
-    return predict_inputs(
-        options.inputs, Path(options.output), settings, outputs,
-        overwrite=options.overwrite, quiet=options.quiet, as_json=options.json,
-    )  # fmt: skip
+    said = say_result if not options.json and not options.quiet else _say_nothing
+    with stop_politely(), progress_bar(options.quiet) as report:
+        results = predict_inputs(
+            options.inputs, Path(options.output), settings, outputs,
+            overwrite=options.overwrite, report=report, said=said,
+        )  # fmt: skip
+    if options.json:
+        print(json.dumps([result.plain() for result in results], indent=2))
+    return 1 if any(result.error for result in results) else 0
 
 
 def read_options(options: argparse.Namespace) -> tuple[PredictSettings, OutputSettings]:
@@ -97,7 +106,18 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, OutputSe
     check_sinks(options.sink)
     given = {
         name: getattr(options, name)
-        for name in ("pipeline", "cues", "faces", "every", "device", "precision", "batch", "threads", "seed")
+        for name in (
+            "pipeline",
+            "cues",
+            "faces",
+            "every",
+            "device",
+            "precision",
+            "batch",
+            "threads",
+            "seed",
+            "piece",
+        )
         if getattr(options, name) is not None
     }
     settings = PredictSettings.read({**given, "sound": not options.no_sound})
@@ -114,63 +134,23 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, OutputSe
     return settings, outputs
 
 
-def predict_inputs(
-    inputs: Sequence[str], out: Path, settings: PredictSettings, outputs: OutputSettings,
-    *, overwrite: bool = False, quiet: bool = False, as_json: bool = False,
-) -> int:  # fmt: skip
-    """Predicts one input after another; one that fails is named, the others are still done."""
-    from gasp.errors import GaspError, InputError, OutputError
-    from gasp.pipeline.pipeline import Networks
-    from gasp.runs.folders import choose_folders
-
-    networks = Networks.load(settings)
-    check_output(out)
-    names = choose_folders(inputs, out)
-    done: list[dict[str, Any]] = []
-    with stop_politely():
-        for path, name in zip(inputs, names, strict=True):
-            try:
-                summary = _predict_one(path, out, name, settings, outputs, networks, overwrite, quiet)
-            except (InputError, OutputError) as error:
-                log.error("%s", error)
-                done.append({"source": path, "error": str(error)})
-            except GaspError:
-                raise
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt(
-                    f"stopped; what was done of {path} is in {out / name}, and the same command goes on from there"
-                ) from None
-            else:
-                done.append(summary.plain())
-                if not as_json and not quiet:
-                    _say(summary)
-    if as_json:
-        print(json.dumps(done, indent=2))
-    return 1 if any("error" in entry for entry in done) else 0
+def _say_nothing(_result: InputResult) -> None:
+    """Nobody wants to know."""
 
 
-def _predict_one(
-    path: str, out: Path, name: str, settings: PredictSettings, outputs: OutputSettings,
-    networks: Any, overwrite: bool, quiet: bool,
-) -> RunSummary:  # fmt: skip
-    from gasp.runs.run import run_source
-    from gasp.video import open_source
-
-    with open_source(Path(path)) as source, _progress(Path(path).name or path, quiet) as report:
-        return run_source(
-            source, out, settings, outputs, networks=networks, name=name, overwrite=overwrite, report=report
-        )
-
-
-def _say(summary: RunSummary) -> None:
-    frames = f"{summary.done} frame{'' if summary.done == 1 else 's'}"
+def say_result(result: InputResult) -> None:
+    """Says in a line how predicting an input went."""
+    summary = result.summary
+    if summary is None:
+        return  # its error was logged
     if summary.unchanged:
-        print(f"{summary.source}: nothing to do, the results are in {summary.folder}")
+        print(f"{result.source}: nothing to do, the results are in {summary.folder}")
         return
+    frames = f"{summary.done} frame{'' if summary.done == 1 else 's'}"
     troubles = [f"{count} x {event}" for event, count in summary.events.items()]
     if summary.skipped:
         troubles.append(f"damaged or missing pictures: {summary.skipped}")
-    print(f"{summary.source}: {frames} in {summary.folder}" + "".join(f"; {trouble}" for trouble in troubles))
+    print(f"{result.source}: {frames} in {summary.folder}" + "".join(f"; {trouble}" for trouble in troubles))
 
 
 def _read_size(text: str | None) -> tuple[int, int] | None:
@@ -182,18 +162,6 @@ def _read_size(text: str | None) -> tuple[int, int] | None:
     if not (width.isdecimal() and height.isdecimal()):
         raise UsageError(f"--map-size = {text!r}: write width x height, for example 640x360")
     return int(width), int(height)
-
-
-def check_output(out: Path) -> None:
-    """Says at once, not after the first video, that nothing can be written."""
-    from gasp.errors import OutputError
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made: {error.strerror or error}.") from error
-    if not os.access(out, os.W_OK):
-        raise OutputError(f"{out} cannot be written: permission denied.")
 
 
 @contextmanager
@@ -213,28 +181,3 @@ def stop_politely() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _progress(title: str, quiet: bool) -> Iterator[Any]:
-    """A bar on standard error: frames, frames per second, time left."""
-    if quiet:
-        yield lambda done, expected: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(title, total=None, rate="")
-
-        def report(done: int, expected: int | None) -> None:
-            speed = progress.tasks[0].speed
-            rate = f"{speed:.1f} frames/s" if speed else ""
-            progress.update(task, completed=done, total=max(done, expected) if expected else None, rate=rate)
-
-        yield report

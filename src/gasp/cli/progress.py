@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from gasp.work.progress import Progress, Report, silent
+
 
 @contextmanager
 def download_progress(quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None] | None]:
@@ -81,5 +83,35 @@ def training_progress(quiet: bool = False) -> Iterator[Callable[[int, int, Mappi
         def report(done: int, total: int, values: Mapping[str, float]) -> None:
             said = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             progress.update(bar, completed=done, total=total or None, values=said)
+
+        yield report
+
+
+@contextmanager
+def progress_bar(quiet: bool = False) -> Iterator[Report]:
+    """Bars on standard error, one per task: how far, how fast, and the time left."""
+    if quiet:
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    bars: dict[str, TaskID] = {}
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+
+        def report(progress: Progress) -> None:
+            if progress.task not in bars:
+                bars[progress.task] = shown.add_task(progress.task, total=None, rate="")
+            bar = bars[progress.task]
+            speed = shown.tasks[list(bars).index(progress.task)].speed
+            rate = f"{speed:.1f} {progress.unit}/s" if speed and progress.unit else ""
+            finished = progress.total is not None and progress.done >= progress.total
+            shown.update(bar, completed=progress.done, total=progress.total, rate=rate, visible=not finished)
 
         yield report

@@ -18,8 +18,9 @@ from gasp.errors import InputError, UsageError
 from gasp.evaluation.items import Item
 from gasp.fusion.gasp import GaspFusion, Windows
 from gasp.pipeline.pipeline import Networks, Pipeline
-from gasp.pipeline.predict import predict_source, step_of
+from gasp.pipeline.predict import predict_source
 from gasp.pipeline.prediction import Prediction
+from gasp.pipeline.timing import step_of
 from gasp.video import Frame, SoundStream, VideoSource
 from gasp.video.cuts import CutDetector
 

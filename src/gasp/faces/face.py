@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Box(NamedTuple):
     """A rectangle in pixels of the source picture: left, top, right, bottom.
@@ -52,7 +55,8 @@ class Face:
 
     ``track_id`` counts from 1 and stays with the person through a video. ``observed`` is False while the
     tracker bridges a gap. ``found`` holds what cues say of this face, e.g. ``speaking`` (0..1),
-    ``gaze_yaw`` and ``gaze_pitch`` (degrees), ``expression``, ``valence``, ``arousal``.
+    ``gaze_yaw`` and ``gaze_pitch`` (degrees), ``expression``, ``valence``, ``arousal``. ``looks``: colours of head and
+    shoulders as the tracker knows them (float32, square roots of histograms), None without a tracker.
     """
 
     track_id: int
@@ -60,3 +64,4 @@ class Face:
     score: float
     observed: bool = True
     found: dict[str, float | str] = field(default_factory=dict)
+    looks: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)

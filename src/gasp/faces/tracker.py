@@ -171,7 +171,7 @@ class FaceTracker:
         boxes = [detections[i].box for i in candidates]
         overlap = iou_matrix(predicted, boxes)
         far = _distances(predicted, boxes)
-        likeness = _likeness([track.looks for track in tracks], [looks[i] for i in candidates])
+        likeness = likeness_matrix([track.looks for track in tracks], [looks[i] for i in candidates])
         possible = overlap > 0.1
         if elsewhere:
             # The longer ago a face was found, the further it may have gone.
@@ -199,7 +199,7 @@ class FaceTracker:
         known = [track for track in self._gallery if time - track.time <= self.options.memory]
         if not left or not known:
             return left
-        likeness = _likeness([track.looks for track in known], [looks[i] for i in left])
+        likeness = likeness_matrix([track.looks for track in known], [looks[i] for i in left])
         used = set()
         for row, column in _pairs(1 - likeness, self._alike(likeness)):
             i, track = left[column], known[row]
@@ -246,7 +246,9 @@ class FaceTracker:
             if track.identity and not hidden and self._is_there(track, time):
                 box = clip_box(box, height, width)
                 if box.width >= 2 and box.height >= 2:
-                    faces.append(Face(track.identity, box, track.score, observed=track.observed))
+                    faces.append(
+                        Face(track.identity, box, track.score, observed=track.observed, looks=track.looks)
+                    )
         return sorted(faces, key=lambda face: -face.score)
 
     def _is_there(self, track: _Track, time: float) -> bool:
@@ -294,7 +296,7 @@ def _best_of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(*best)
 
 
-def _likeness(first: Sequence[Looks], second: Sequence[Looks]) -> NDArray[np.float64]:
+def likeness_matrix(first: Sequence[Looks], second: Sequence[Looks]) -> NDArray[np.float64]:
     """Bhattacharyya coefficients of every pair of colour histograms, 0..1, (first, second)."""
     a, b = (np.stack(looks).astype(np.float64) for looks in (first, second))
     a, b = (x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-12) for x in (a, b))

@@ -74,6 +74,11 @@ class Pipeline:
         rates = [getattr(runner.cue, "sound_rate", SOUND_RATE) for runner in self._runners]
         self.sound_rate = max([SOUND_RATE, *rates])
 
+    @property
+    def warm_up(self) -> int | None:
+        """Frames to run before the first wanted one."""
+        return 100
+
     def look(self, frames: Sequence[Frame]) -> list[Glimpse | None]:
         """What the packaged network sees in each frame, None where nobody uses it.
 

@@ -13,7 +13,7 @@ from gasp.config.presets2021 import FRAMES, Preset, inference_preset
 from gasp.datasets.store import INDEX
 from gasp.errors import UsageError
 from gasp.published.infer import InferenceSummary, run_inference
-from gasp.results.grouped import Report
+from gasp.work.progress import Report, silent
 
 INFERER = "GASPInference"
 """The model of a preset whose place the trained network takes."""
@@ -125,7 +125,7 @@ def follow_up(
     *,
     compute_metrics: bool = False,
     device: str | None = None,
-    report: Report = lambda name, done, total: None,
+    report: Report = silent,
 ) -> dict[str, InferenceSummary]:
     """Runs inference presets with the trained weights in ``checkpoint`` (a bare state dict); how each went.
 

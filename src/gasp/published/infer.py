@@ -33,9 +33,9 @@ from gasp.published.metric_table import VideoTable
 from gasp.published.other_networks import network_settings, predict_recorded, predict_stored
 from gasp.published.truth import RecordedTruth, StoredTruth
 from gasp.published.videos import VideoWriters, colour, draw_map
-from gasp.results.grouped import Report
-from gasp.results.grouped_settings import GenerateSettings
-from gasp.runs.processes import generate
+from gasp.results.grouped import GenerateSettings
+from gasp.runs.generate import generate
+from gasp.work.progress import Progress, Report, silent
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def run_inference(
     jobs: int = 1,
     overwrite: bool = False,
     frames: str | Path = FRAMES,
-    report: Report = lambda name, done, total: None,
+    report: Report = silent,
 ) -> InferenceSummary:
     """Runs an inference preset in the working directory ``root``.
 
@@ -201,7 +201,7 @@ class _Recorded:
                 for number, saliency in predict_recorded(video.path, cue, settings, networks):
                     if number % _stride(self.preset) == 0:
                         table.add(number, saliency, None)
-                    self.report(self._label(name), number, max(number, video.frames))
+                    self.report(Progress(self._label(name), number, max(number, video.frames), unit="frames"))
                 summary.done.append(_written(table, self.preset, self.root, self._label(name)))
             except GaspError as error:
                 summary.failed[self._label(name)] = str(error)
@@ -327,7 +327,7 @@ class _FrameWork:
         with ExitStack() as stack:
             writers = self._writers(video, fps, stack)
             for done, (number, saliency, gates) in enumerate(self.predict(video, fps), 1):
-                report(label, done, video.frames)
+                report(Progress(label, done, video.frames, unit="frames"))
                 if number % _stride(self.preset):
                     continue
                 if table is not None:

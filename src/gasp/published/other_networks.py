@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from gasp.config.settings import PredictSettings
 from gasp.datasets.grouped import CAPTURED, GroupedVideo
 from gasp.pipeline.pipeline import Networks, Pipeline
-from gasp.pipeline.predict import predict_source, step_of
+from gasp.pipeline.predict import predict_source
+from gasp.pipeline.timing import step_of
 from gasp.published.fused import read_colours
 from gasp.video import open_source
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ def signature_of(prediction: Prediction) -> Signature:
 
 
 class KeyFrameFinder:
-    """Looks at frame after frame and says which ones differ enough from the latest that was chosen.
+    """Looks at frame after frame of a piece and says which ones differ enough from the latest that was chosen.
 
     The change is the sum of the difference of pictures (mean absolute difference of standardised grey
     levels, at most 1) and of attention (total variation distance of the maps, 0..1). Key frames are at least
@@ -70,12 +71,17 @@ class KeyFrameFinder:
         """The frame as a key frame, or None where it tells nothing new. The first one is a key frame."""
         if self.latest is not None and prediction.time - self.latest.time < self._shortest:
             return None
-        current = signature_of(prediction)
+        return self.compare(signature_of(prediction), prediction.index)
+
+    def compare(self, current: Signature, frame: int) -> KeyFrame | None:
+        """The same of a frame of which only the signature is there."""
+        if self.latest is not None and current.time - self.latest.time < self._shortest:
+            return None
         change = 2.0 if self.latest is None else _change(self.latest, current)
         if change < self._threshold:
             return None
         self.latest = current
-        return KeyFrame(prediction.index, prediction.time, round(change, 3))
+        return KeyFrame(frame, current.time, round(change, 3))
 
 
 def choose(candidates: Sequence[KeyFrame], most: int) -> list[KeyFrame]:
@@ -102,3 +108,52 @@ def _change(before: Signature, after: Signature) -> float:
 
 def _plain(values: NDArray[np.float64]) -> list[float]:
     return [round(float(value), 5) for value in values.ravel()]
+
+
+class KeyFrames:
+    """The key frames of a piece: candidates with their signatures, at most ``most`` of them kept."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._finder = KeyFrameFinder()
+        self._signatures: dict[int, Signature] = {}
+        self.kept: list[KeyFrame] = []
+
+    def look(self, prediction: Prediction) -> tuple[KeyFrame | None, list[KeyFrame]]:
+        """Whether the next frame is a key frame for now, and which ones are so no longer."""
+        key = self._finder.look(prediction)
+        if key is None:
+            return None, []
+        assert self._finder.latest is not None
+        self._signatures[key.frame] = self._finder.latest
+        kept = choose([*self.kept, key], self._most)
+        dropped = [one for one in (*self.kept, key) if one not in kept]
+        self.kept = kept
+        self._signatures = {one.frame: self._signatures[one.frame] for one in kept}
+        return (key if key in kept else None), [one for one in dropped if one is not key]
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for :func:`join_key_frames`."""
+        latest = self._finder.latest
+        return {
+            "keys": [asdict(key) for key in self.kept],
+            "first": asdict(self._signatures[self.kept[0].frame]) if self.kept else None,
+            "latest": asdict(latest) if latest is not None else None,
+        }
+
+
+def join_key_frames(pieces: Sequence[Mapping[str, Any]], most: int) -> list[tuple[int, KeyFrame]]:
+    """At most ``most`` key frames of all pieces, each with the place of its piece.
+
+    The first one of a piece is compared with the latest of the piece before: that a piece begins is no news.
+    """
+    latest: Signature | None = None
+    found: dict[KeyFrame, int] = {}
+    for place, piece in enumerate(pieces):
+        keys = [KeyFrame(**key) for key in piece["keys"]]
+        if keys and latest is not None:
+            first = KeyFrameFinder(latest).compare(Signature(**piece["first"]), keys[0].frame)
+            keys = [*([first] if first is not None else []), *keys[1:]]
+        found |= dict.fromkeys(keys, place)
+        latest = Signature(**piece["latest"]) if piece["latest"] is not None else latest
+    return [(found[key], key) for key in choose(list(found), most)]

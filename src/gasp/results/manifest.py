@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gasp._version import __version__
-from gasp.results.output_settings import OutputSettings
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from gasp.video import VideoSource
-from gasp.work.files import checksum
-from gasp.work.provenance import version_of
+from gasp.work.files import checksum, is_name, read_json
+
+log = logging.getLogger(__name__)
 
 NAME = "run.json"
 FORMAT = "gasp-run-1"
 
-# How fast, not what: a run may be resumed with other values.
-_WITHOUT_EFFECT = ("batch", "device", "threads")
-# Versions that decide whether segments of one video fit together.
-_ENCODER = "av"
+
+class InputFacts(BaseModel):
+    """What an earlier manifest says of its input."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    path: str | None = None
+    sha256: str | None = None
+
+
+class FrameCounts(BaseModel):
+    """How many frames an earlier run had."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    done: int = Field(default=0, ge=0)
+
+
+class EarlierRun(BaseModel):
+    """What is relied on of the manifest of an earlier run."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    format: str
+    status: str
+    fingerprint: str | None = None
+    input: InputFacts = InputFacts()
+    frames: FrameCounts = FrameCounts()
+    files: list[str] = Field(default_factory=list)
 
 
 def describe_input(source: VideoSource) -> dict[str, Any]:
-    """The source in plain values, with the SHA-256 that :func:`checksum` gives."""
+    """The source in plain values, with the SHA-256 that :func:`gasp.work.files.checksum` gives."""
     path = source.path
     return {
         "name": source.name,
@@ -41,36 +66,38 @@ def describe_input(source: VideoSource) -> dict[str, Any]:
     }
 
 
-def fingerprint(
-    source: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    outputs: OutputSettings,
-    weights: Iterable[Mapping[str, Any]],
-) -> str | None:
-    """Equal for runs with equal results; None for pictures in memory, which cannot be told apart."""
-    if source["sha256"] is None:
+def read_manifest(folder: Path, name: str = NAME) -> EarlierRun | None:
+    """The manifest in a run's folder; None when there is none that we wrote so."""
+    content = read_json(folder / name)
+    if content is None:
         return None
-    decisive = {
-        "gasp": __version__,
-        "encoder": version_of(_ENCODER),
-        "input": source["sha256"],
-        "settings": {key: value for key, value in settings.items() if key not in _WITHOUT_EFFECT},
-        "outputs": asdict(outputs),
-        "weights": sorted(str(entry.get("sha256")) for entry in weights),
-    }
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest in a run's folder; None when there is none that can be read."""
     try:
-        manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = EarlierRun(**content)
+    except (ValidationError, TypeError):
+        manifest = None
+    if manifest is None or manifest.format != FORMAT or not all(is_name(file) for file in manifest.files):
+        log.warning("%s is not one of ours and counts as absent", folder / name)
         return None
-    return manifest if isinstance(manifest, dict) else None
+    return manifest
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Write a manifest; not atomic by itself."""
     text = json.dumps(manifest, indent=2, ensure_ascii=False, default=str)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def partial_name(name: str) -> str:
+    """``overlay.partial.mp4`` for ``overlay.mp4``."""
+    path = Path(name)
+    return f"{path.stem}.partial{path.suffix}"
+
+
+def names_of_ours(folder: Path) -> set[str]:
+    """Names in a run's folder that earlier runs of ours wrote, as their manifests say."""
+    names: set[str] = set()
+    for name in (NAME, partial_name(NAME)):
+        manifest = read_manifest(folder, name)
+        if manifest is not None:
+            names |= {name, *manifest.files, *(partial_name(file) for file in manifest.files)}
+    return names

@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.errors import UsageError
+from gasp.pipeline.prediction import Prediction
+from gasp.results.sink import Pieces, Sink
+from gasp.video import VideoSource
+from gasp.work.files import link
 
 FORMATS = ("png", "npy", "zarr")
 ZARR_NAME = "saliency.zarr"
@@ -58,6 +62,39 @@ def gather_zarr(files: list[Path], target: Path) -> None:
         block = files[start : start + 16]
         array[start : start + len(block)] = np.stack([np.load(file) for file in block])
     array.attrs["frames"] = [int(file.stem) - 1 for file in files]
+
+
+class MapsSink(Sink):
+    """``maps/``: the saliency map of every frame, "png", "npy" or "zarr", at (width, height) ``size``."""
+
+    name = "maps"
+
+    def __init__(self, kind: str, size: tuple[int, int] | None) -> None:
+        self._kind, self._size = kind, size
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """One folder."""
+        return ("maps",)
+
+    def begin(self, folder: Path, source: VideoSource) -> None:
+        """A piece begins."""
+        self._folder = folder
+
+    def write(self, prediction: Prediction) -> None:
+        """Writes the map of a frame."""
+        write_map(self._folder, prediction.index, resize_map(prediction.saliency, self._size), self._kind)
+
+    def join(self, pieces: Pieces) -> None:
+        """All maps in one folder."""
+        folder = pieces.into / "maps"
+        folder.mkdir()
+        files = [file for piece in pieces for file in sorted(piece.folder.iterdir())]
+        if self._kind == "zarr":
+            gather_zarr(files, folder / ZARR_NAME)
+            return
+        for file in files:
+            link(file, folder / file.name)
 
 
 def _zarr() -> Any:

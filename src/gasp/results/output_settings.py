@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gasp.errors import UsageError
-from gasp.results.maps import check_format
+from gasp.results.maps import MapsSink, check_format
+from gasp.results.report import ReportSink
+from gasp.results.sink import Sink, create_sinks
+from gasp.results.tables import TablesSink
+from gasp.results.videos import VideoSink
+from gasp.visualize.grid import draw_grid
+from gasp.visualize.overlay import draw_overlay
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +35,16 @@ class OutputSettings:
             check_format(self.maps)
         if self.map_size is not None and not all(1 <= side <= 16384 for side in self.map_size):
             raise UsageError(f"map_size = {self.map_size}: width and height must be 1 to 16384 pixels.")
+
+    def create(self, every: int = 1) -> list[Sink]:
+        """The sinks that write it. ``every``: of how many frames one is predicted."""
+        sinks: list[Sink] = [TablesSink()]
+        if self.overlay:
+            sinks.append(VideoSink("overlay", draw_overlay, every))
+        if self.grid:
+            sinks.append(VideoSink("grid", draw_grid, every))
+        if self.maps is not None:
+            sinks.append(MapsSink(self.maps, self.map_size))
+        if self.report:
+            sinks.append(ReportSink())
+        return sinks + create_sinks(self.sinks)

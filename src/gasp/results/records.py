@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,3 +120,10 @@ def _coverage(start: float, end: float, cells: int) -> NDArray[np.float64]:
 
 def _rounded(value: float | str) -> float | str:
     return value if isinstance(value, str) else round(float(value), 4)
+
+
+def read_records(path: Path) -> Iterator[FrameRecord]:
+    """The frames in a file with one line of :meth:`FrameRecord.to_json` for each."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield FrameRecord.from_json(line)

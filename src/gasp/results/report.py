@@ -6,13 +6,23 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
+import cv2
+
+from gasp.pipeline.prediction import Prediction
+from gasp.results.key_frames import KeyFrame, KeyFrames, join_key_frames
+from gasp.results.sink import Pieces, Sink
 from gasp.results.summary import Summary
+from gasp.video import VideoSource
 from gasp.visualize.charts import Series, clock, legend, line_chart, stacked_chart
 from gasp.visualize.colours import css, modality_colour, person_colour
+from gasp.visualize.overlay import OverlayStyle, draw_overlay, shrink_prediction
 from gasp.visualize.page import definitions, facts, meter, page, percent
 
+_KEYS, _KEYS_OF_A_PIECE = 12, 12
+_KEY_WIDTH = 480
 _MOST_BANDS = 7
 _MOST_ROWS = 20
 _ELSEWHERE = "#8d9199"
@@ -239,3 +249,48 @@ def _settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _times(summary: Summary) -> list[float]:
     return [point.time for point in summary.points]
+
+
+class ReportSink(Sink):
+    """``report.html``: one page with key frames, and charts of the numbers that every run keeps of its frames."""
+
+    name = "report"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """One page."""
+        return ("report.html",)
+
+    def begin(self, folder: Path, source: VideoSource) -> None:
+        """A piece begins."""
+        self._folder, self._keys = folder, KeyFrames(_KEYS_OF_A_PIECE)
+
+    def write(self, prediction: Prediction) -> None:
+        """Keeps an image of a frame that tells something new."""
+        key, dropped = self._keys.look(prediction)
+        for one in dropped:
+            self._image(self._folder, one).unlink()
+        if key is not None:
+            small = draw_overlay(shrink_prediction(prediction, _KEY_WIDTH), OverlayStyle(gates=False))
+            _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
+            self._image(self._folder, key).write_bytes(data.tobytes())
+
+    def piece(self) -> dict[str, Any]:
+        """The key frames."""
+        return self._keys.plain()
+
+    def join(self, pieces: Pieces) -> None:
+        """Writes the page."""
+        summary = Summary()
+        for record in pieces.records():
+            summary.add(record)
+        thumbnails = [
+            Thumbnail(key.frame, key.time, self._image(pieces[place].folder, key).read_bytes())
+            for place, key in join_key_frames([piece.about for piece in pieces], _KEYS)
+        ]
+        page_text = render_report(pieces.manifest, summary, thumbnails)
+        (pieces.into / "report.html").write_text(page_text, encoding="utf-8")
+
+    @staticmethod
+    def _image(folder: Path, key: KeyFrame) -> Path:
+        return folder / f"key_{key.frame}.jpg"

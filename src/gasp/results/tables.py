@@ -8,7 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from gasp.pipeline.prediction import Prediction
 from gasp.results.records import FrameRecord
+from gasp.results.sink import Pieces, Sink
+from gasp.video import VideoSource
 
 FRAME_COLUMNS = ("frame", "time", "focus_x", "focus_y", "focus_value", "entropy")
 PERSON_COLUMNS = ("frame", "time", "track_id", "x1", "y1", "x2", "y2", "score", "attention")
@@ -75,3 +78,41 @@ class PeopleTable(Table):
                 *(record.frame, record.time, person.track_id, *person.box, person.score, person.attention),
                 *(person.found.get(name, "") for name in self._found),
             )
+
+
+class TablesSink(Sink):
+    """``frames.csv`` and ``people.csv``, made of the numbers that every run keeps of its frames."""
+
+    name = "tables"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Both tables."""
+        return ("frames.csv", "people.csv")
+
+    def begin(self, folder: Path, source: VideoSource) -> None:
+        """A piece begins."""
+        self._modalities: dict[str, None] = {}
+        self._found: set[str] = set()
+
+    def write(self, prediction: Prediction) -> None:
+        """Notes which columns there will be."""
+        self._modalities.update(dict.fromkeys(prediction.gates or {}))
+        for face in prediction.faces:
+            self._found.update(face.found)
+
+    def piece(self) -> dict[str, list[str]]:
+        """The columns."""
+        return {"modalities": list(self._modalities), "found": sorted(self._found)}
+
+    def join(self, pieces: Pieces) -> None:
+        """Writes the tables."""
+        modalities = dict.fromkeys(name for piece in pieces for name in piece.about["modalities"])
+        found = {name for piece in pieces for name in piece.about["found"]}
+        with (
+            FramesTable(pieces.into / "frames.csv", modalities) as frames,
+            PeopleTable(pieces.into / "people.csv", found) as people,
+        ):
+            for record in pieces.records():
+                frames.write(record)
+                people.write(record)

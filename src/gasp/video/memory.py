@@ -46,6 +46,7 @@ class MemorySource(VideoSource):
         self.frame_count = len(self._items) if sized else None
         first = self._peek()
         self.width, self.height, self.start_time = first.width, first.height, first.time
+        self.seekable = self.frame_count is not None and not isinstance(self._items[0], Frame)
         if self.frame_count is not None and isinstance(self._items[0], Frame):
             self.fps = _rate_of(self._items) or self.fps
         self.duration = None if self.frame_count is None else self.frame_count / self.fps

@@ -6,9 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from gasp.video.frames import Frame
 from gasp.video.sound import Sound, SoundStream, read_sound
+
+Clock = Literal["media", "capture"]
 
 
 class VideoSource(ABC):
@@ -23,6 +26,11 @@ class VideoSource(ABC):
     ``start_time``: the first picture's time in seconds on the clock of :attr:`Frame.time`.
     ``has_sound``: whether there is sound to read. ``skipped``: damaged packets, and pictures that are damaged or
     missing, in the latest pass.
+
+    What kind of source it is: ``seekable``: whether it can be read again and from any index, the index of a picture
+    being its place. ``live``: whether pictures come when they are made, and are lost when nobody takes them. ``clock``:
+    what :attr:`Frame.time` counts from, "media" (the beginning of the recording) or "capture" (the monotonic clock of
+    the process that received the picture).
     """
 
     name: str
@@ -35,6 +43,9 @@ class VideoSource(ABC):
     start_time: float
     has_sound: bool
     skipped: int = 0
+    seekable: bool = True
+    live: bool = False
+    clock: Clock = "media"
 
     @abstractmethod
     def frames(self, start_index: int = 0, every: int = 1) -> Iterator[Frame]:
@@ -52,6 +63,12 @@ class VideoSource(ABC):
     ) -> Sound | None:
         """The whole sound, or that from ``start`` to ``end`` seconds, on the frames' clock; None without."""
         return None if self.path is None else read_sound(self.path, rate, start=start, end=end)
+
+    def original_sound(self) -> Path | Sound | None:
+        """The sound as it is copied beside what is drawn of the pictures: the file that has it, or samples; or None."""
+        if not self.has_sound:
+            return None
+        return self.path or self.read_sound(48000)
 
     def close(self) -> None:  # noqa: B027  (most sources hold nothing open between passes)
         """Let go of open files; passes under way end."""

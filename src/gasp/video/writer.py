@@ -327,9 +327,7 @@ def _sound_of(source: str | PathLike[str] | VideoSource | Sound | None) -> Path 
     if source is None or isinstance(source, Sound):
         return source
     if isinstance(source, VideoSource):
-        if not source.has_sound:
-            return None
-        return source.path if source.path is not None else source.read_sound(48000)
+        return source.original_sound()
     return Path(source)
 
 

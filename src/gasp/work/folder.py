@@ -12,8 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gasp.errors import OutputError
-from gasp.work.files import flush, flush_names, is_inside, is_name, read_json, remove, sha256, write_json
+from gasp.work.files import flush_names, is_inside, is_name, read_json, remove, sha256, write_json
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +30,9 @@ NAME = ".partial"
 """How the folder is called beside the results that grow in it."""
 
 FORMAT = "gasp-work-1"
+PUBLISHING = "publishing.json"
+"""A note of what is being published."""
+
 _PIECE = "piece.json"
 _LOCK = "lock"
 _OURS = ("pieces", "writing", "assembled", "replaced", "segments", "frames")
@@ -180,7 +182,7 @@ class WorkFolder:
 
     def remove(self) -> None:
         """Removes all that a run has made there, and the folder unless something else is in it."""
-        for name in (*_OURS, "plan.json", _LOCK):
+        for name in (*_OURS, "plan.json", "manifest.json", PUBLISHING, _LOCK):
             with suppress(OSError):
                 remove(self.path / name)
         for folder in (self.path, self.path.parent):
@@ -224,72 +226,3 @@ def _check(place: Path) -> tuple[str, Piece | None]:
         if file.stat().st_size != written.size or sha256(file) != written.sha256:
             return f"has changed ({name})", None
     return "", Piece(place, place.name, description.about)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the results of a run lie, where they grow, and which file says what they are.
-
-    ``whole``: the folder is replaced as one; otherwise what is in it stands side by side with files of others.
-    """
-
-    folder: Path
-    work: Path
-    manifest: Path
-    whole: bool = False
-
-
-def in_the_way(place: Place, names: Iterable[str], ours: set[str]) -> list[Path]:
-    """What stands where results are to go and was not written by us.
-
-    Args:
-        place: Where they are to go.
-        names: Names of the results.
-        ours: Names that the manifest there lists as ours.
-    """
-    return [
-        place.folder / name for name in names if name not in ours and os.path.lexists(place.folder / name)
-    ]
-
-
-def publish(assembled: Path, place: Place, manifest: Path, names: list[str], earlier: set[str]) -> None:
-    """Publishes complete results, replacing those of an earlier run.
-
-    The old manifest goes first and the new one comes last: while there is none, nobody takes the folder for complete.
-
-    Args:
-        assembled: The folder with the new results.
-        place: Where they go.
-        manifest: The new manifest, on the same disk.
-        names: What of ``assembled`` is published.
-        earlier: Names of earlier results of ours, which go.
-    """
-    flush(assembled)
-    place.folder.mkdir(parents=True, exist_ok=True)
-    place.manifest.unlink(missing_ok=True)
-    for name in sorted(earlier | set(names)):
-        remove(place.folder / name)
-    for name in names:
-        os.replace(assembled / name, place.folder / name)
-    flush_names(place.folder)
-    place.manifest.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(manifest, place.manifest)
-    flush_names(place.manifest.parent)
-
-
-def publish_whole(assembled: Path, place: Place, manifest: Path) -> None:
-    """Publishes a folder of results as one, replacing the earlier one; may be called again after an interruption."""
-    place.folder.parent.mkdir(parents=True, exist_ok=True)
-    place.manifest.parent.mkdir(parents=True, exist_ok=True)
-    if assembled.is_dir():
-        flush(assembled)
-        # Until the new manifest is there, an old one must not speak for the new results.
-        place.manifest.unlink(missing_ok=True)
-        if place.folder.exists():
-            replaced = place.work / "replaced"
-            shutil.rmtree(replaced, ignore_errors=True)
-            os.replace(place.folder, replaced)
-        os.replace(assembled, place.folder)
-        flush_names(place.folder.parent)
-    os.replace(manifest, place.manifest)
-    flush_names(place.manifest.parent)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the preset; exit status 1 when a video failed."""
-    from gasp.cli.progress import frame_progress
+    from gasp.cli.progress import progress_bar
     from gasp.config.json2021 import read_inference_file
     from gasp.config.presets2021 import inference_preset
     from gasp.published.commands.program import gpu_there, use_working_directory
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     gpu = args.gpu is not None and gpu_there(f"--gpu {args.gpu}")
     device = f"cuda:{args.gpu}" if gpu else None
-    with frame_progress(args.quiet) as report:
+    with progress_bar(args.quiet) as report:
         summary = run_inference(
             preset, name, device=device, jobs=args.jobs, overwrite=args.overwrite, report=report
         )

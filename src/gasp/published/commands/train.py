@@ -161,7 +161,7 @@ def _add_trainer_options(trainer: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains, then runs the inference presets; exit status 1 when a video of theirs failed."""
     experiment = read_options(args)
-    from gasp.cli.progress import frame_progress, training_progress
+    from gasp.cli.progress import progress_bar, training_progress
     from gasp.published.commands.program import use_working_directory
     from gasp.training.extras import extra
 
@@ -179,7 +179,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"weights: {done.last_model}")
         print(f"logs: {done.log_folder}")
-    with frame_progress(args.quiet) as report_frames:
+    with progress_bar(args.quiet) as report_frames:
         followed = follow_up(
             presets, experiment, done.last_model, done.log_folder,
             compute_metrics=args.compute_metrics, device=_inference_device(experiment), report=report_frames,
