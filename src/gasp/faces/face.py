@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,17 +47,18 @@ class Detection:
     score: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Face:
     """A tracked face.
 
     ``track_id`` counts from 1 and stays with the person through a video. ``observed`` is False while the
     tracker bridges a gap. ``found`` holds what cues say of this face, e.g. ``speaking`` (0..1),
-    ``gaze_yaw`` and ``gaze_pitch`` (degrees), ``expression``, ``valence``, ``arousal``.
+    ``gaze_yaw`` and ``gaze_pitch`` (degrees), ``expression``, ``valence``, ``arousal``: empty in what cues are given,
+    filled in predictions.
     """
 
     track_id: int
     box: Box
     score: float
     observed: bool = True
-    found: dict[str, float | str] = field(default_factory=dict)
+    found: Mapping[str, float | str] = field(default_factory=dict)

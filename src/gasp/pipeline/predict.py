@@ -53,6 +53,7 @@ def predict_source(source: VideoSource, pipeline: Pipeline, *, start_index: int 
     When the source fails on the way, the frames before that are still predicted; then its error is raised.
     """
     settings = pipeline.settings
+    pipeline.begin(source.start_time)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     frames = source.frames(start_index, settings.every)
