@@ -12,6 +12,7 @@ from gasp.config.base import NoEffect, Settings, read_values
 from gasp.config.plugins import plugin_names
 from gasp.cues.cue import CUES, PUBLISHED_CUES
 from gasp.errors import UsageError
+from gasp.faces.detector import DETECTORS, NO_DETECTOR
 from gasp.naming import nearest
 from gasp.networks.variants import VARIANTS
 from gasp.weights.catalogue import Entry, find_entry
@@ -22,7 +23,7 @@ Alignment = Literal["corrected", "published"]
 PACKAGED = "packaged"
 """Name of the weights that ship with the package."""
 
-DETECTORS = ("glance", "yunet", "s3fd", "none")
+DETECTOR_NAMES = (*DETECTORS, NO_DETECTOR)
 
 
 class CueSettings(Settings):
@@ -90,7 +91,8 @@ class FacesSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> FacesSettings:
-        if self.options and self.detector in ("glance", "none"):
+        entry = DETECTORS.get(self.detector)
+        if self.options and (self.detector == NO_DETECTOR or (entry is not None and entry.shared)):
             raise ValueError(f"the detector {self.detector!r} takes no options")
         return self
 
@@ -223,8 +225,8 @@ def read_file(path: Path) -> PipelineSettings:
 
 def check_detector(name: str) -> str:
     """The name, if it is that of a face detector. Raises ValueError otherwise."""
-    if name not in DETECTORS and name not in (others := plugin_names("gasp.faces")):
-        raise ValueError(f"unknown face detector{nearest(name, [*DETECTORS, *others])}")
+    if name not in DETECTOR_NAMES and name not in (others := plugin_names("gasp.faces")):
+        raise ValueError(f"unknown face detector{nearest(name, [*DETECTOR_NAMES, *others])}")
     return name
 
 

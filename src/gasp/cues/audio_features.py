@@ -6,6 +6,7 @@ VGGish (Hershey et al., ICASSP 2017), waveform excerpts follow STAViS (Tsiami et
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -47,9 +48,13 @@ class Resampler:
 
     What :meth:`push` and then :meth:`finish` return is, joined, the resampled signal, floor(n * new / old) samples
     for n. Signals may have leading axes (rows that are resampled on their own). Float64.
+
+    ``steady``: places are counted in whole numbers, without the rounding of the original, so that a stream that begins
+    later by a whole number of periods gives the same values.
     """
 
-    def __init__(self, old: int, new: int) -> None:
+    def __init__(self, old: int, new: int, *, steady: bool = False) -> None:
+        self._old, self._new, self._steady = old, new, steady
         self._ratio = new / old
         scale = min(1.0, self._ratio)
         self._scale = scale
@@ -86,12 +91,14 @@ class Resampler:
         """The next outputs whose position is below ``stop``."""
         assert self._buffer is not None
         count = max(0, int((stop - self._position) * self._ratio) + 2)
-        # Positions are added up one by one, with the rounding that this brings, as in the original.
-        positions = np.cumsum(np.append(self._position, np.full(count, 1 / self._ratio)))
-        ready = int(np.searchsorted(positions, stop, side="left"))
-        self._position = float(positions[ready]) if ready <= count else self._position
+        whole, within = self._places(count)
+        ready = int(np.searchsorted(whole, stop, side="left"))
+        self._position = float(whole[ready] + within[ready]) if ready <= count else self._position
         self._given += ready
-        blocks = [self._outputs(positions[i : min(i + _BLOCK, ready)]) for i in range(0, ready, _BLOCK)]
+        blocks = [
+            self._outputs(whole[i : min(i + _BLOCK, ready)], within[i : min(i + _BLOCK, ready)])
+            for i in range(0, ready, _BLOCK)
+        ]
         outputs = np.concatenate([np.zeros((*self._buffer.shape[:-1], 0)), *blocks], -1)
         needless = int(self._position) - self._reach - self._first
         if needless > 0:
@@ -99,10 +106,21 @@ class Resampler:
             self._first += needless
         return outputs
 
-    def _outputs(self, positions: Floats) -> Floats:
-        assert self._buffer is not None
+    def _places(self, count: int) -> tuple[NDArray[np.int64], Floats]:
+        """Whole and fractional part of the next ``count`` + 1 outputs' positions, in samples of the input."""
+        if self._steady:
+            whole, rest = np.divmod(
+                (self._given + np.arange(count + 1, dtype=np.int64)) * self._old, self._new
+            )
+            return whole, rest / self._new
+        # Positions are added up one by one, with the rounding that this brings, as in the original.
+        positions = np.cumsum(np.append(self._position, np.full(count, 1 / self._ratio)))
         whole = positions.astype(np.int64)
-        fraction = self._scale * (positions - whole)
+        return whole, positions - whole
+
+    def _outputs(self, whole: NDArray[np.int64], within: Floats) -> Floats:
+        assert self._buffer is not None
+        fraction = self._scale * within
         taps = np.arange(self._reach)
         place = whole[:, None] - self._first
         left = np.einsum("...mt,mt->...m", self._buffer[..., place - taps], self._weights(fraction))
@@ -175,16 +193,22 @@ def log_mel_examples(samples: NDArray[np.floating], rate: int, fps: int) -> Samp
 class LogMelStream:
     """Log-mel examples that end with the sound heard so far, every frame of the spectrogram computed once.
 
-    The spectrogram lies on a grid of 10 ms from the first sample on; before it there is silence.
+    The spectrogram lies on a grid of 10 ms (or the next multiple of it that is a whole number of samples) from the
+    beginning of the video; before the first sample there is silence. ``start``: place of the first sample since the
+    beginning of the video; what comes before the next line of the grid is left out.
     """
 
-    def __init__(self, rate: int) -> None:
-        self._resampler = None if rate == LOG_MEL_RATE else Resampler(rate, LOG_MEL_RATE)
+    def __init__(self, rate: int, start: int = 0) -> None:
+        self._resampler = None if rate == LOG_MEL_RATE else Resampler(rate, LOG_MEL_RATE, steady=True)
+        self._surplus = -start % (rate // math.gcd(rate, 100))
         self._rest: NDArray[np.floating] = np.zeros(0)
         self._rows = np.full((EXAMPLE, BANDS), np.log(LOG_OFFSET), np.float32)
 
     def push(self, samples: Samples) -> Samples:
         """The example (64, 64) of the last 64 complete frames of 25 ms after these samples (n,)."""
+        skipped = min(self._surplus, len(samples))
+        self._surplus -= skipped
+        samples = samples[skipped:]
         new = samples if self._resampler is None else self._resampler.push(samples)
         sound = np.concatenate([self._rest, new])
         rows = log_mel_spectrogram(sound)
@@ -225,36 +249,46 @@ def centred_excerpt(samples: NDArray[np.floating], length: int) -> Samples:
     return excerpt
 
 
+LOG_MEL_MEMORY = 0.7
+"""Seconds of sound before the end of an example on which it depends at most: 0.655 of its frames, 0.01 of the next one,
+0.01 to the grid, and what the resampler sees."""
+
+
 class HeardSound:
     """The sound of the frames so far as one stretch on their clock, of which the newest part is kept.
 
     Pieces of sound are rounded to whole samples, so that they may leave gaps or overlap by one: a gap holds the last
-    value, of an overlap the first piece counts. Values that are not numbers are silence.
+    value, of an overlap the first piece counts. Values that are not numbers are silence. Samples are counted from
+    ``origin``, the time of the video's first frame (None: of the first frame that comes).
     """
 
-    def __init__(self, rate: int, keep: float) -> None:
+    def __init__(self, rate: int, keep: float, origin: float | None = None) -> None:
         self.rate = rate
         self._keep = round(keep * rate)
         self._samples = np.zeros(0, np.float32)
         self._first = 0
-        self._origin: float | None = None
+        self._origin = origin
+        self._begun = False
 
     @property
     def end(self) -> int:
-        """Samples so far, since the first frame's time."""
+        """Samples so far, since the origin."""
         return self._first + len(self._samples)
 
     def add(self, samples: Samples | None, time: float) -> Samples:
         """Takes the sound of the frame at ``time`` (None: nothing is known); returns what it adds to the stretch."""
         self._origin = time if self._origin is None else self._origin
         piece = np.zeros(0, np.float32) if samples is None else np.nan_to_num(samples, posinf=0, neginf=0)
-        gap = round((time - self._origin) * self.rate) - self.end
+        place = round((time - self._origin) * self.rate)
+        if not self._begun:
+            self._begun, self._first = True, place
+        gap = place - self.end
         held = self._samples[-1] if len(self._samples) else np.float32(0)
-        # A clock that jumps far ahead must not fill the memory with the silence between.
-        added = np.concatenate(
-            [np.full(min(max(gap, 0), self._keep), held, np.float32), piece[max(-gap, 0) :]]
-        )
-        self._first += max(0, gap - self._keep)
+        # A clock that jumps far ahead must not fill the memory with the silence between. Whole seconds are left out,
+        # so that what counts samples stays on its grid.
+        left_out = max(0, gap - self._keep) // self.rate * self.rate
+        added = np.concatenate([np.full(max(gap - left_out, 0), held, np.float32), piece[max(-gap, 0) :]])
+        self._first += left_out
         self._samples = np.concatenate([self._samples, added])
         surplus = max(0, len(self._samples) - self._keep)
         self._samples = self._samples[surplus:]
@@ -262,7 +296,7 @@ class HeardSound:
         return added
 
     def seconds(self, time: float) -> float:
-        """Seconds since the first frame's time."""
+        """Seconds since the origin."""
         return time - (self._origin or 0.0)
 
     def cut(self, start: int, stop: int) -> Samples:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.cues.cue import FrameCue
 from gasp.cues.observation import Observation
 
 
-class Captured:
+class Captured(FrameCue):
     """Modality ``captured``: the frame, RGB, at working size, or ``full`` as it came.
 
     The published networks take the frame resized once, straight to their size.

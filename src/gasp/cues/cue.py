@@ -1,11 +1,13 @@
-"""The interfaces of cues, and the tables of those that ship with the package."""
+"""The contract of cues, and the tables of those that ship with the package."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,45 +16,92 @@ from gasp.cues.observation import Observation
 from gasp.errors import UsageError
 from gasp.naming import nearest
 
+Map: TypeAlias = NDArray[np.uint8]
+Found: TypeAlias = Mapping[int, Mapping[str, float | str]]
+"""What is said of people, by ``track_id``: names and values."""
 
-class Cue(Protocol):
-    """Turns what is known of each frame into one map of the picture.
 
-    A cue may keep state from frame to frame (it is made anew for every video) but only looks back, so that its map
-    belongs to the very frame it was asked about.
+@dataclass(frozen=True, slots=True)
+class CueResult:
+    """What a cue gives for one frame.
+
+    ``map``: uint8, grey (h, w) or RGB (h, w, 3), of any size, covering the whole picture; brighter is more. ``found``:
+    what the cue says of each face of that frame, by ``track_id``; it becomes ``found`` of the prediction's faces.
+    """
+
+    map: Map
+    found: Found = field(default_factory=dict)
+
+
+class Cue(ABC):
+    """Turns what is known of the frames of a video into one map per frame, and says of faces what it found.
+
+    A cue is made anew for every video. It changes nothing that it is given: neither an observation nor its faces.
+
+    ``name``: that of the modality. ``past``: frames before its own on which a map depends, so that a cue begun that
+    many frames earlier (at a frame of the same ``number``) gives the same map; None: everything since the beginning of
+    the video. ``future``: frames it looks ahead: the map of frame k is there once frame k + ``future`` was pushed. Both
+    are valid after :meth:`begin`. ``sound_rate``: samples per second that it asks for. ``failures``: results that were
+    not numbers so far, which the cue has left out, said once, and counted here.
     """
 
     name: str
+    past: int | None = 0
+    future: int = 0
+    sound_rate: int = 16000
+    failures: int = 0
 
-    def step(self, observation: Observation) -> NDArray[np.uint8]:
-        """The map of this frame: uint8, grey (h, w) of shape ``observation.grid`` or RGB (h, w, 3) of any size,
-        covering the whole picture; brighter is more. May note what it found in the faces' ``found``.
+    def begin(self, step: float) -> None:  # noqa: B027  (most cues count frames, not seconds)
+        """Called once, before the first frame.
+
+        Args:
+            step: nominal seconds between frames, with which memories in seconds become frames.
         """
-        ...
+
+    @abstractmethod
+    def push(self, observations: Sequence[Observation]) -> list[CueResult]:
+        """Takes the next frames.
+
+        Returns:
+            The results that are complete now, oldest first, exactly one per frame in the order of frames. They do not
+            depend on how frames are grouped into calls.
+        """
+
+    def finish(self) -> list[CueResult]:
+        """The results of the frames still waiting at the end of the video, whose last frame counts as repeated."""
+        return []
+
+    def submit(self, observations: Sequence[Observation]) -> Callable[[], list[CueResult]]:
+        """Starts work on the next frames.
+
+        The pipeline submits frames to all cues before it asks any of them for results: a cue whose work runs elsewhere
+        sends here, and receives in the callable. The others begin when the callable is called.
+
+        Returns:
+            A function that waits for the work and gives what :meth:`push` would. It is called once, before the next
+            frames are submitted.
+        """
+        return partial(self.push, observations)
 
 
-class WindowedCue(Protocol):
-    """A cue whose map of a frame needs frames around it: it takes frames as they come and gives maps as they are ready.
+class FrameCue(Cue):
+    """The simple kind: one frame in, its map out. It may keep state from frame to frame, but never looks ahead.
 
-    It is made anew for every video, keeps no more than its window, and may write what it found about a face into the
-    ``found`` of that face in the observation, which is held back until the map of its frame has come.
+    When :meth:`step` fails, that costs the one frame only.
     """
 
-    name: str
-    future: int
-    """Frames it looks ahead: the map of frame k is ready once frame k + ``future`` was pushed."""
+    @abstractmethod
+    def step(self, observation: Observation) -> CueResult | Map:
+        """The result of this frame; a map alone will do where nothing is said of faces."""
 
-    def push(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]:
-        """Takes the next frames and gives the maps that are complete now, oldest first, exactly one per frame in
-        the order of frames: uint8 grey (h, w) or RGB (h, w, 3), covering the whole picture.
+    def push(self, observations: Sequence[Observation]) -> list[CueResult]:
+        """The results of these next frames."""
+        return [as_result(self.step(observation)) for observation in observations]
 
-        Results do not depend on how frames are grouped into calls.
-        """
-        ...
 
-    def finish(self) -> list[NDArray[np.uint8]]:
-        """The maps of the frames still waiting at the end of the video, whose last frame counts as repeated."""
-        ...
+def as_result(given: CueResult | Map) -> CueResult:
+    """What :meth:`FrameCue.step` gave, as a result."""
+    return given if isinstance(given, CueResult) else CueResult(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +114,10 @@ class CueEntry:
     statement: str
     weights: str | None = None
 
-    def load(self) -> Callable[..., Cue | WindowedCue]:
+    def load(self) -> Callable[..., Cue]:
         """The class; its module is imported only now."""
         module, cls = self.where.split(":")
-        return cast("Callable[..., Cue | WindowedCue]", getattr(import_module(module), cls))
+        return cast("Callable[..., Cue]", getattr(import_module(module), cls))
 
 
 CUES = {
@@ -113,4 +162,4 @@ def create_cues(names: Sequence[str]) -> list[Cue]:
             raise UsageError(f"unknown cue {name!r}{nearest(name, CUES)}")
         if list(names).count(name) > 1:
             raise UsageError(f"the cue {name!r} is named more than once")
-    return [cast(Cue, CUES[name].load()()) for name in names]
+    return [CUES[name].load()() for name in names]

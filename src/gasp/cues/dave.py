@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gasp.cues.audio_features import LOG_MEL_RATE, HeardSound, LogMelStream, log_mel_examples
+from gasp.cues.audio_features import (
+    EXAMPLE,
+    FRAME,
+    HOP,
+    LOG_MEL_MEMORY,
+    LOG_MEL_RATE,
+    HeardSound,
+    LogMelStream,
+    log_mel_examples,
+)
 from gasp.cues.observation import Observation
 from gasp.cues.saliency import (
     Colours,
@@ -24,11 +34,14 @@ from gasp.cues.saliency import (
     truncated,
     with_size,
 )
-from gasp.cues.window_sound import LONGEST_BLOCK, BlockSound, block_frames
+from gasp.cues.window_sound import LONGEST_BLOCK, BlockSound, block_frames, block_memory
 from gasp.cues.windows import Plan, published_window, window_around
 from gasp.networks.blocks.windows import StemOfWindows
 from gasp.networks.dave import DAVE
 from gasp.weights.catalogue import find_entry
+
+_LEAST = FRAME + HOP * (EXAMPLE - 1)
+"""Samples of one example."""
 
 
 class DaveFrame(NamedTuple):
@@ -85,36 +98,52 @@ class Dave(SaliencyCue[DaveFrame]):
         self._blocks: BlockSound | None = None
         self._packets: dict[int, tuple[int, NDArray[np.float32]]] = {}
         self._embedding: tuple[int, Tensor] | None = None
-        self._started = False
+        self._first: int | None = None
+
+    def begin(self, step: float) -> None:
+        """Seconds of sound become frames."""
+        self._fps = self._fps or 1 / step
+        if self.mode == "published":
+            self.past = max(self._size - 1, block_memory(self._fps, fewest_examples(self._fps)))
+            self.future = block_frames(self._fps) - 1
+        else:
+            self.past = self._size - 1 + math.ceil(LOG_MEL_MEMORY * self._fps)
 
     def _take(self, observations: Sequence[Observation]) -> list[DaveFrame]:
         pictures = prepare_pictures(observations, self._how, self.device, self.dtype)
         return [DaveFrame(*pair) for pair in zip(pictures, map(self._hear, observations), strict=True)]
 
     def _hear(self, observation: Observation) -> NDArray[np.float32] | None:
-        if not self._started and observation.sound is not None:
+        starts = self._first is None
+        if self._first is None:
+            self._first = observation.number
+        if starts and observation.sound is not None:
             self._fps = self._fps or 1 / observation.step
-            self._heard = HeardSound(observation.sound_rate, keep=10 + 2 * LONGEST_BLOCK / self._fps)
+            keep = 10 + 2 * LONGEST_BLOCK / self._fps
+            self._heard = HeardSound(observation.sound_rate, keep, observation.start)
             if self.mode == "published":
-                self._blocks = BlockSound(self._heard, self._fps, self._examples)
-            else:
-                self._spectrogram = LogMelStream(observation.sound_rate)
-        self._started = True
+                self._blocks = BlockSound(self._heard, self._fps, self._examples, self._first)
         if self._heard is None:
             return None
         new = self._heard.add(observation.sound, observation.frame.time)
-        return None if self._spectrogram is None else self._spectrogram.push(new)
+        if self.mode == "published":
+            return None
+        if self._spectrogram is None:
+            self._spectrogram = LogMelStream(observation.sound_rate, self._heard.end - len(new))
+        return self._spectrogram.push(new)
 
     def _examples(self, rows: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         return log_mel_examples(rows.ravel(), rate, block_frames(self._fps or 25.0))
 
     def _published_needs(self, k: int) -> int:
-        return self._blocks.last_frame(k) if self._blocks else k
+        if self._blocks is None or self._first is None:
+            return k
+        return self._blocks.last_frame(self._first + k) - self._first
 
     def _published_frames(self, k: int) -> list[int]:
         valid = None
-        if self._blocks is not None:
-            block, entries = self._blocks.at(k)
+        if self._blocks is not None and self._first is not None:
+            block, entries = self._blocks.at(self._first + k)
             if entries is not None:
                 indices, valid = published_packet(len(entries), self._size)
                 self._packets[k] = block, entries[indices].astype(np.float32)
@@ -155,6 +184,16 @@ class Dave(SaliencyCue[DaveFrame]):
 def draw_dave(output: Values) -> Grey:
     """Min-max to 0..255, cut off; zeros where all values are equal."""
     return truncated(min_max(output))
+
+
+def fewest_examples(fps: float) -> int:
+    """How many examples a block of sound gives, at least: rates that are resampled may cost a sample per frame."""
+    frames = block_frames(fps)
+    samples = frames * (int(LOG_MEL_RATE / fps) - 1)
+    # A block without a complete example counts as a second of silence.
+    return len(
+        log_mel_examples(np.zeros(samples if samples >= _LEAST else LOG_MEL_RATE), LOG_MEL_RATE, frames)
+    )
 
 
 def published_packet(examples: int, size: int) -> tuple[list[int], int]:

@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from gasp.cues.crops import as_batch, crop_face, whole_pixels
+from gasp.cues.cue import Cue, CueResult
 from gasp.cues.observation import Observation
 from gasp.cues.quirks import choose_quirks
 from gasp.cues.saliency import Mode, check_choice, colour_jet
-from gasp.faces.face import Box, Face
+from gasp.faces.face import Box
 from gasp.networks.esr9 import ESR9, EXPRESSIONS, ESR9Output
 
 log = logging.getLogger(__name__)
@@ -71,10 +72,10 @@ class Expression(NamedTuple):
     gradcam: NDArray[np.float32]
 
 
-class ESR9Cue:
-    """Modality ``esr9``: a :class:`~gasp.cues.cue.WindowedCue`, of one frame, that draws what is expressive in faces.
+class ESR9Cue(Cue):
+    """Modality ``esr9``: draws what is expressive in faces.
 
-    Writes into faces ``expression`` (a name), ``expression_score`` (0..1), ``valence`` (about -1..1) and ``arousal``
+    Says of faces ``expression`` (a name), ``expression_score`` (0..1), ``valence`` (about -1..1) and ``arousal``
     (0..1).
 
     ``network``: an :class:`~gasp.networks.esr9.ESR9` with weights. ``aggregation`` of the branches' Grad-CAM: "sum"
@@ -87,7 +88,6 @@ class ESR9Cue:
     """
 
     name = "esr9"
-    future = 0
 
     def __init__(
         self,
@@ -106,11 +106,10 @@ class ESR9Cue:
         self.keep_all, self.window = keep_all, window
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
-        self.failures = 0
 
     @torch.inference_mode()
-    def push(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]:
-        """The maps of these next frames, RGB uint8 (h, w, 3)."""
+    def push(self, observations: Sequence[Observation]) -> list[CueResult]:
+        """The maps of these next frames, RGB uint8 (h, w, 3), and what faces express."""
         seen = []
         for i, observation in enumerate(observations):
             for face in observation.faces:
@@ -119,15 +118,15 @@ class ESR9Cue:
                 if box is not None and crop is not None:
                     seen.append((i, face, box, crop))
         patches: list[list[tuple[Box, NDArray[np.float32]]]] = [[] for _ in observations]
+        found: list[dict[int, dict[str, float | str]]] = [{} for _ in observations]
         for (i, face, box, _), expression in zip(seen, self._read([s[-1] for s in seen]), strict=True):
             if expression is not None:
-                note_expression(face, expression)
+                found[i][face.track_id] = describe(expression)
                 patches[i].append((box, self._aggregate(expression)))
-        return [draw_patches(o, p, self.quirks) for o, p in zip(observations, patches, strict=True)]
-
-    def finish(self) -> list[NDArray[np.uint8]]:
-        """Nothing waits."""
-        return []
+        return [
+            CueResult(draw_patches(o, p, self.quirks), f)
+            for o, p, f in zip(observations, patches, found, strict=True)
+        ]
 
     def _read(self, crops: list[NDArray[np.uint8]]) -> list[Expression | None]:
         """The expressions of faces, (96, 96, 3) RGB; None where a value is not a number."""
@@ -174,15 +173,15 @@ def read_expressions(output: ESR9Output) -> list[Expression | None]:
     return expressions
 
 
-def note_expression(face: Face, expression: Expression) -> None:
-    """Write the ensemble's verdict into the face."""
+def describe(expression: Expression) -> dict[str, float | str]:
+    """The ensemble's verdict in words and numbers."""
     valence, arousal = expression.affect[-1]
-    face.found.update(
-        expression=EXPRESSIONS[expression.classes[-1]],
-        expression_score=expression.score,
-        valence=float(valence),
-        arousal=float(arousal),
-    )
+    return {
+        "expression": EXPRESSIONS[expression.classes[-1]],
+        "expression_score": expression.score,
+        "valence": float(valence),
+        "arousal": float(arousal),
+    }
 
 
 def aggregate(

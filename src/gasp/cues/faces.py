@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.cues.cue import FrameCue
 from gasp.cues.drawing import draw_on_faces
 from gasp.cues.observation import Observation
 from gasp.faces.face import Face
 
 
-class FacePresence:
+class FacePresence(FrameCue):
     """Modality ``faces``: a Gaussian on every face, as strong as the face is certain and large.
 
     Strength = score * (0.5 + 0.5 * min(1, size / 0.15)), size being the square root of the share of the picture

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gasp.cues.conic import cone_points, nearest_depth, smooth, to_grey
 from gasp.cues.crops import as_batch, crop_face, crop_head, head_box, whole_pixels
+from gasp.cues.cue import Cue, CueResult
 from gasp.cues.face_windows import buffered_window
 from gasp.cues.observation import Observation
 from gasp.cues.quirks import choose_quirks
@@ -78,10 +79,10 @@ class Gaze360Quirks:
     frame_size: bool
 
 
-class Gaze360Cue:
-    """Modality ``gaze360``: a :class:`~gasp.cues.cue.WindowedCue` that draws where every face looks.
+class Gaze360Cue(Cue):
+    """Modality ``gaze360``: draws where every face looks.
 
-    Writes ``gaze_yaw`` and ``gaze_pitch`` in degrees into faces: yaw grows to the left as seen from the camera (0: at
+    Says of faces ``gaze_yaw`` and ``gaze_pitch`` in degrees: yaw grows to the left as seen from the camera (0: at
     the camera, 180: away from it), pitch upwards.
 
     ``network``: a :class:`~gasp.networks.gaze360.Gaze360` with weights. ``step``: frames between those of a window;
@@ -108,25 +109,26 @@ class Gaze360Cue:
             raise UsageError(f"step must be at least 1, and 1 with late_windows, not {step!r}")
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
-        self.failures = 0
         self._plan = _late_plan() if self.quirks.late_windows else window_around(WINDOW, MIDDLE, step=step)
+        # The first four frames have windows of their own, also where the work begins in the middle of a video.
+        self.past = MIDDLE + 1 if self.quirks.late_windows else self._plan.past
         self.future = self._plan.future
         self._windows: Windows[Observation] = Windows(self._plan)
         self._count = 0
         self._embeddings: dict[Crop, Tensor] = {}
 
-    def push(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]:
-        """The maps that are complete with these next frames, RGB uint8 (h, w, 3)."""
+    def push(self, observations: Sequence[Observation]) -> list[CueResult]:
+        """The maps that are complete with these next frames, RGB uint8 (h, w, 3), and where faces look."""
         for observation in observations:
             self._windows.add(observation)
         self._count += len(observations)
         return self._draw_complete(ended=False)
 
-    def finish(self) -> list[NDArray[np.uint8]]:
+    def finish(self) -> list[CueResult]:
         """The maps of the frames that still wait."""
         return self._draw_complete(ended=True)
 
-    def _draw_complete(self, *, ended: bool) -> list[NDArray[np.uint8]]:
+    def _draw_complete(self, *, ended: bool) -> list[CueResult]:
         frames = self._windows.items
         complete = list(self._windows.complete(ended=ended))
         seen = [
@@ -136,19 +138,23 @@ class Gaze360Cue:
             for face, crops in self._crops(window, frames)
         ]
         gazes: dict[int, list[tuple[Face, NDArray[np.float32]]]] = {number: [] for number, _ in complete}
+        found: dict[int, dict[int, dict[str, float | str]]] = {number: {} for number, _ in complete}
         for (number, face, _), angles in zip(seen, self._look([crops for *_, crops in seen]), strict=True):
             if angles.isfinite().all():
                 yaw, pitch = torch.rad2deg(angles).tolist()
-                face.found.update(gaze_yaw=yaw, gaze_pitch=pitch)
+                found[number][face.track_id] = {"gaze_yaw": yaw, "gaze_pitch": pitch}
                 gazes[number].append((face, gaze_direction(angles).numpy()))
             else:
                 if not self.failures:
                     log.warning("gaze360 gave values that are not numbers: that face is left out")
                 self.failures += 1
-        maps = [draw_gazes(frames[number], gazes[number], self.quirks) for number, _ in complete]
+        results = [
+            CueResult(draw_gazes(frames[number], gazes[number], self.quirks), found[number])
+            for number, _ in complete
+        ]
         self._windows.forget()
         self._embeddings = {crop: e for crop, e in self._embeddings.items() if crop[0] in frames}
-        return maps
+        return results
 
     def _crops(self, window: list[int], frames: dict[int, Observation]) -> Iterable[tuple[Face, list[Crop]]]:
         """The faces of the window's middle frame with their seven crops; without those that cannot be cut out."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.cues.cue import FrameCue
 from gasp.cues.observation import Observation
 from gasp.errors import UsageError
 
 
-class GlanceSaliency:
+class GlanceSaliency(FrameCue):
     """Modality ``glance``: 255 * sqrt(p / max p), p the probability of a fixation per cell.
 
     The root keeps weaker places apart in eight bits.

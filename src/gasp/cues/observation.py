@@ -20,6 +20,11 @@ class Observation:
     None where that did not run. ``faces``: tracked faces, boxes in pixels of ``frame``. ``sound``: mono float32
     samples that belong to this frame (from its time to the next frame's), at ``sound_rate`` Hz, or None without
     sound. ``cut``: a shot begins here. ``step``: seconds since the frame before (the nominal step for the first).
+    ``number``: the frame's place among those that are predicted, counted from 0 at the video's beginning, also where
+    the work begins in its middle. ``start``: time of the video's first frame on the clock of ``frame.time``; None: that
+    of the first frame that a cue is given.
+
+    Cues share observations and change nothing in them.
     """
 
     frame: Frame
@@ -31,3 +36,5 @@ class Observation:
     sound_rate: int = 16000
     cut: bool = False
     step: float = 0.04
+    number: int = 0
+    start: float | None = None

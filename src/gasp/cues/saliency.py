@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor, nn
 
+from gasp.cues.cue import Cue, CueResult
 from gasp.cues.observation import Observation
 from gasp.cues.windows import Plan, Windows
 from gasp.errors import UsageError
@@ -40,8 +41,8 @@ class Taken(Generic[Features]):
     features: Features
 
 
-class SaliencyCue(ABC, Generic[Features]):
-    """A saliency network over windows of frames, as a :class:`~gasp.cues.cue.WindowedCue`.
+class SaliencyCue(Cue, Generic[Features]):
+    """A saliency network over windows of frames.
 
     A cue says what it makes of a frame (:meth:`_take`), what the network gives for windows (:meth:`_run`), and how
     that becomes a grey map (:meth:`_grey`).
@@ -51,8 +52,6 @@ class SaliencyCue(ABC, Generic[Features]):
     ``batch``: windows that the network runs at once (default: 1 on the CPU, where more is no faster, else 8). A map
     of which a value is not a number is black, said once and counted in ``failures``.
     """
-
-    name: str
 
     def __init__(
         self,
@@ -72,13 +71,13 @@ class SaliencyCue(ABC, Generic[Features]):
         self.dtype = next(network.parameters()).dtype
         network.to(self.device).eval()
         self.mode, self.colours = mode, colours
+        self.past: int | None = plan.past
         self.future = plan.future
-        self.failures = 0
         self._batch = batch or (1 if self.device.type == "cpu" else 8)
         self._windows: Windows[Taken[Features]] = Windows(plan)
 
     @torch.inference_mode()
-    def push(self, observations: Sequence[Observation]) -> list[Grey]:
+    def push(self, observations: Sequence[Observation]) -> list[CueResult]:
         """The maps that are complete with these next frames: uint8 (h, w, 3), or (h, w) for grey ones."""
         drawn = []
         for start in range(0, len(observations), self._batch):
@@ -88,7 +87,7 @@ class SaliencyCue(ABC, Generic[Features]):
         return drawn
 
     @torch.inference_mode()
-    def finish(self) -> list[Grey]:
+    def finish(self) -> list[CueResult]:
         """The maps of the frames that still wait: the last frame counts as repeated."""
         return self._draw_complete(ended=True)
 
@@ -107,7 +106,7 @@ class SaliencyCue(ABC, Generic[Features]):
     def _take_all(self, observations: Sequence[Observation]) -> list[tuple[Features, Observation]]:
         return list(zip(self._take(observations), observations, strict=True))
 
-    def _draw_complete(self, *, ended: bool) -> list[Grey]:
+    def _draw_complete(self, *, ended: bool) -> list[CueResult]:
         complete = list(self._windows.complete(ended=ended))
         drawn = []
         for start in range(0, len(complete), self._batch):
@@ -115,7 +114,7 @@ class SaliencyCue(ABC, Generic[Features]):
             needed = {k for _, window in windows for k in window}
             outputs = self._run(windows, {k: self._windows.items[k].features for k in needed})
             for (k, _), output in zip(windows, outputs.float().cpu().numpy(), strict=True):
-                drawn.append(self._draw(output, self._windows.items[k].size))
+                drawn.append(CueResult(self._draw(output, self._windows.items[k].size)))
         self._windows.forget()
         return drawn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.cues.alignment import move_onto
+from gasp.cues.cue import CueResult, FrameCue
 from gasp.cues.drawing import draw_on_faces
 from gasp.cues.observation import Observation
 from gasp.faces.face import Box, Face
@@ -19,7 +21,7 @@ MOUTH = (slice(30, 47), slice(10, 38))
 EYES = (slice(4, 24), slice(6, 42))
 
 
-class Speaking:
+class Speaking(FrameCue):
     """Modality ``speaking``: a Gaussian on every face, as strong as its speaking score.
 
     Mouth activity a of a face: mean absolute difference of the mouth region between successive frames, the
@@ -27,25 +29,38 @@ class Speaking:
     liveliness l = max(0, sd(a) - 0.5 * sd(e)), e being the same measure around the eyes and sd the standard
     deviation over about 0.7 s. With voice v (0..1, :class:`VoiceActivity`; 0.5 without sound) the score is
     v * l^2 / (sum of l^2 over all faces + 0.02^2).
+
+    ``past`` is that of liveliness: variances are forgotten by a factor of exp(-step / 0.7 s) per frame. A face that
+    was as lively as can be (l = 1: the mouth changes by the face's whole contrast) and is still now scores less than
+    half a grey level once what is left of l^2 is below 0.02^2 * 0.5 / 255; that takes 10 seconds. The voice's quiet
+    floor has a longer memory, which no number of frames bounds: :class:`VoiceActivity`.
     """
 
     name = "speaking"
     memory = 0.7
     quiet = 0.02
+    past = None
 
     def __init__(self) -> None:
         self._mouths: dict[int, _Mouth] = {}
         self._voice = VoiceActivity()
 
-    def step(self, observation: Observation) -> NDArray[np.uint8]:
-        """The map, grey uint8 of shape ``observation.grid``; notes ``speaking`` (0..1) in each face."""
+    def begin(self, step: float) -> None:
+        """Memories become frames."""
+        self.past = math.ceil(self.memory / step * -math.log(self.quiet**2 * 0.5 / 255))
+
+    def step(self, observation: Observation) -> CueResult:
+        """The map, grey uint8 of shape ``observation.grid``, and ``speaking`` (0..1) of each face."""
         voice = self._voice.step(observation.sound, observation.sound_rate, observation.step)
         lively = self._watch(observation)
         scores = voice * lively**2 / ((lively**2).sum() + self.quiet**2)
-        for face, score in zip(observation.faces, scores, strict=True):
-            face.found["speaking"] = float(score)
         boxes = [face.box for face in observation.faces]
-        return draw_on_faces(boxes, list(scores), observation.frame.image.shape[:2], observation.grid)
+        drawn = draw_on_faces(boxes, list(scores), observation.frame.image.shape[:2], observation.grid)
+        found = {
+            face.track_id: {"speaking": float(score)}
+            for face, score in zip(observation.faces, scores, strict=True)
+        }
+        return CueResult(drawn, found)
 
     def _watch(self, observation: Observation) -> NDArray[np.float64]:
         """Liveliness of the mouth of every face."""
@@ -113,6 +128,10 @@ class VoiceActivity:
 
     The level in decibels of each frame's sound is compared with a floor that follows quiet passages at
     once and rises by 2 dB per second otherwise: 0 up to 6 dB above it, 1 from 26 dB, smoothed over 0.3 s.
+
+    The floor depends on the sound since the beginning of the recording: after a quiet passage it needs half a second
+    for every decibel to the level of what follows. Begun in the middle, it is the same only once a passage quieter than
+    both floors has been heard, or both have risen to the level of the sound.
     """
 
     def __init__(self) -> None:

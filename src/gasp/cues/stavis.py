@@ -80,8 +80,19 @@ class Stavis(SaliencyCue[Tensor]):
         )
         if network.audiovisual:
             self.sound_rate = SOUND_RATES[mode]
+        self._window_past = plan.past
         self._how = stavis_preprocessing(mode, network.sample_size)
         self._stems = None if published else StemOfWindows(network)
+
+    def begin(self, step: float) -> None:
+        """Seconds of sound become frames."""
+        if self._sound is None:
+            return
+        earlier, later = self._sound.begin(step)
+        if self.mode == "published":
+            self.past, self.future = max(self._window_past, earlier), later
+        else:
+            self.past = self._window_past + earlier
 
     def _published_needs(self, k: int) -> int:
         return k if self._sound is None else self._sound.needs(k)

@@ -94,6 +94,8 @@ class Unisal(SaliencyCue[UnisalFrame]):
                 window_around(1, 0) if alone else window_around(how.window, how.window - 1, step=frame_step)
             )
         super().__init__(network, plan, device=device, mode=mode, colours=colours, batch=batch)
+        if self._carry:
+            self.past = None
         self._how = with_size(how, input_size or (PUBLISHED_INPUT if published else INPUT_SIZES[domain]))
         own_size = (self._how.height, self._how.width)
         self._target = PUBLISHED_OUTPUT if published else OUTPUT_SIZES.get(domain, own_size)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gasp.cues.crops import as_batch, crop_face, whole_pixels
+from gasp.cues.cue import Cue, CueResult
 from gasp.cues.face_windows import buffered_window
 from gasp.cues.observation import Observation
 from gasp.cues.quirks import choose_quirks
@@ -68,11 +69,11 @@ class Followed(NamedTuple):
     heatmap: NDArray[np.float32]
 
 
-class VideoGazeCue:
-    """Modality ``videogaze``: a :class:`~gasp.cues.cue.WindowedCue` that draws what faces look at.
+class VideoGazeCue(Cue):
+    """Modality ``videogaze``: draws what faces look at.
 
     For every face of the middle frame of a window, the window's frame that most probably holds what is looked at gets
-    the face's heatmap. Writes into faces ``gaze_in_frame`` (0..1: the probability that the target is in that frame),
+    the face's heatmap. Says of faces ``gaze_in_frame`` (0..1: the probability that the target is in that frame),
     and its place ``gaze_target_x`` and ``gaze_target_y`` in source pixels.
 
     ``network``: a :class:`~gasp.networks.videogaze.VideoGaze` with weights. ``filing``: which heatmaps a frame's map
@@ -103,10 +104,13 @@ class VideoGazeCue:
         check_choice("filing", self.filing, get_args(Filing))
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
-        self.failures = 0
         self._plan = _published_plan() if self.filing == "published" else window_around(WINDOW, MIDDLE)
         # A map waits until its frame is the first of a window.
         self._lag = 0 if self.filing == "source" else MIDDLE
+        self.past = self._plan.past + self._lag
+        if self.filing == "published":
+            # The first seven frames have windows of their own, also where the work begins in the middle of a video.
+            self.past = WINDOW
         self.future = self._plan.future + self._lag
         self._windows: Windows[Observation] = Windows(self._plan)
         self._features: dict[int, FrameFeatures] = {}
@@ -114,8 +118,8 @@ class VideoGazeCue:
         self._count = 0
 
     @torch.inference_mode()
-    def push(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]:
-        """The maps that are complete with these next frames, RGB uint8 (h, w, 3)."""
+    def push(self, observations: Sequence[Observation]) -> list[CueResult]:
+        """The maps that are complete with these next frames, RGB uint8 (h, w, 3), and what faces look at."""
         for observation in observations:
             self._windows.add(observation)
             self._waiting[self._count] = _Waiting(observation.grid)
@@ -123,11 +127,11 @@ class VideoGazeCue:
         return self._draw_complete(ended=False)
 
     @torch.inference_mode()
-    def finish(self) -> list[NDArray[np.uint8]]:
+    def finish(self) -> list[CueResult]:
         """The maps of the frames that still wait."""
         return self._draw_complete(ended=True)
 
-    def _draw_complete(self, *, ended: bool) -> list[NDArray[np.uint8]]:
+    def _draw_complete(self, *, ended: bool) -> list[CueResult]:
         complete = list(self._windows.complete(ended=ended))
         seen = [
             (number, window)
@@ -135,25 +139,29 @@ class VideoGazeCue:
             if self.filing != "published" or self._plan.needs(number) < self._count
         ]
         self._encode_frames([frame for _, window in seen for frame in window])
-        for (number, _), followed in zip(seen, self._follow([window for _, window in seen]), strict=True):
-            self._file(number, followed)
+        for (number, window), followed in zip(seen, self._follow([w for _, w in seen]), strict=True):
+            self._file(number, window[MIDDLE], followed)
         self._windows.forget()
         self._features = {k: f for k, f in self._features.items() if k in self._windows.items}
         ready = [k for k in self._waiting if ended or (complete and k <= complete[-1][0] - self._lag)]
         return [self._draw(self._waiting.pop(k)) for k in ready]
 
-    def _file(self, number: int, followed: list[Followed]) -> None:
-        """Give the heatmaps of the window that belongs to frame ``number`` to the frames that are to show them."""
+    def _file(self, number: int, source: int, followed: list[Followed]) -> None:
+        """Give the heatmaps of the window that belongs to frame ``number`` to the frames that are to show them, and
+        what was found to the ``source`` frame, to which the faces belong.
+        """
         self._waiting[number].seen = True
         for one in followed:
+            self._waiting[source].found[one.face.track_id] = self._describe(one)
             shown_in = number if self.filing == "source" else one.target
             if self.filing != "published" or one.target == number:
                 self._waiting[shown_in].heatmaps.append(one.heatmap)
 
-    def _draw(self, waiting: _Waiting) -> NDArray[np.uint8]:
+    def _draw(self, waiting: _Waiting) -> CueResult:
         if not waiting.seen:
-            return np.zeros((*waiting.grid, 3), np.uint8)
-        return draw_heatmaps(waiting.heatmaps, self.network.side, waiting.grid, self.quirks)
+            return CueResult(np.zeros((*waiting.grid, 3), np.uint8), waiting.found)
+        drawn = draw_heatmaps(waiting.heatmaps, self.network.side, waiting.grid, self.quirks)
+        return CueResult(drawn, waiting.found)
 
     def _encode_frames(self, numbers: list[int]) -> None:
         new = [k for k in dict.fromkeys(numbers) if k not in self._features]
@@ -217,7 +225,7 @@ class VideoGazeCue:
             .reshape(len(faces), len(candidates), *output.heatmap.shape[1:])
         )
         return [
-            self._found(face, candidates[best], float(probabilities[best]), maps[best])
+            Followed(face, candidates[best], float(probabilities[best]), maps[best])
             for face, probabilities, maps in zip(faces, in_frame, heatmaps, strict=True)
             if self._finite(probabilities, maps)
             for best in [int(probabilities.argmax())]
@@ -231,15 +239,15 @@ class VideoGazeCue:
         self.failures += 1
         return False
 
-    def _found(self, face: Face, target: int, in_frame: float, heatmap: NDArray[np.float32]) -> Followed:
-        frame = self._windows.items[target].frame
-        row, column = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
-        face.found.update(
-            gaze_in_frame=in_frame,
-            gaze_target_x=float((column + 0.5) * frame.width / heatmap.shape[1]),
-            gaze_target_y=float((row + 0.5) * frame.height / heatmap.shape[0]),
-        )
-        return Followed(face, target, in_frame, heatmap)
+    def _describe(self, one: Followed) -> dict[str, float | str]:
+        frame = self._windows.items[one.target].frame
+        rows, columns = one.heatmap.shape
+        row, column = np.unravel_index(int(one.heatmap.argmax()), one.heatmap.shape)
+        return {
+            "gaze_in_frame": one.in_frame,
+            "gaze_target_x": float((column + 0.5) * frame.width / columns),
+            "gaze_target_y": float((row + 0.5) * frame.height / rows),
+        }
 
     def _inputs(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
         batch = as_batch(pictures, self.device, next(self.network.parameters()).dtype)
@@ -247,12 +255,15 @@ class VideoGazeCue:
 
 
 class _Waiting:
-    """What is known of a frame's map: its ``grid``, whether its window was ``seen``, and the heatmaps so far."""
+    """What is known of a frame: its ``grid``, whether its window was ``seen``, the ``heatmaps`` so far, and what was
+    ``found`` of its faces.
+    """
 
     def __init__(self, grid: tuple[int, int]) -> None:
         self.grid = grid
         self.seen = False
         self.heatmaps: list[NDArray[np.float32]] = []
+        self.found: dict[int, dict[str, float | str]] = {}
 
 
 def draw_heatmaps(

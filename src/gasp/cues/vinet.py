@@ -108,11 +108,19 @@ class Avinet(SaliencyCue[Tensor]):
             future = (block_frames(fps) if fps else LONGEST_BLOCK) - 1
             plan = replace(plan, needs=self._sound.needs, future=future)
         super().__init__(network, plan, device=device, mode=mode, colours=colours, batch=batch)
-        self._network = network
+        self._network, self._window_past = network, plan.past
         self.sound_rate = SOUND_RATES[mode]
         self._how = find_entry("avinet").preprocessing
         self._base1 = Base1OfWindows(network.visual_model.backbone)
         self._blur = blur
+
+    def begin(self, step: float) -> None:
+        """Seconds of sound become frames."""
+        earlier, later = self._sound.begin(step)
+        if self.mode == "published":
+            self.past, self.future = max(self._window_past, earlier), later
+        else:
+            self.past = self._window_past + earlier
 
     def _take(self, observations: Sequence[Observation]) -> list[Tensor]:
         for observation in observations:

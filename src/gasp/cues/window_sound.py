@@ -29,6 +29,9 @@ class BlockSound:
     A block begins with the sound of its first frame and holds F chunks of floor(rate / fps) samples. ``features``
     turns it, shape (F, chunk), into entries (n, ...); where there are none the entries of a second of silence stand.
     Of an incomplete block at the end, which cannot be cut into F chunks, nothing is read.
+
+    Frames, blocks and samples are counted from the beginning of the video. ``first``: the frame with which ``heard``
+    begins; a block that it does not hold from its beginning is not read.
     """
 
     def __init__(
@@ -36,11 +39,12 @@ class BlockSound:
         heard: HeardSound,
         fps: float,
         features: Callable[[NDArray[np.float32], int], NDArray[np.floating]],
+        first: int = 0,
     ) -> None:
         self._heard, self._fps, self._features = heard, fps, features
         self.frames = block_frames(fps)
         self._entries: NDArray[np.floating] | None = None
-        self._read = 0
+        self._read = -(-first // self.frames)
 
     def last_frame(self, k: int) -> int:
         """The frame whose sound completes what frame ``k`` hears."""
@@ -71,6 +75,16 @@ class BlockSound:
         self._entries = entries[-self.frames :]
 
 
+def block_memory(fps: float, entries: int) -> int:
+    """Frames before its own from which a frame must hear for its entries to be right.
+
+    They fill as many blocks of ``entries`` entries as give one per frame of a block, and one more: a frame at the end
+    of the video, whose own block is incomplete, hears those before.
+    """
+    frames = block_frames(fps)
+    return (-(-frames // entries) + 1) * frames
+
+
 def block_frames(fps: float) -> int:
     """Frames of a block: about a second."""
     return min(max(1, int(fps + 1e-6)), LONGEST_BLOCK)
@@ -82,23 +96,39 @@ class Waveforms:
     "corrected": the original rule, the excerpt from the window's first to its last frame
     (:func:`~gasp.cues.audio_features.centred_excerpt`) of ``length`` samples. "published": the chunks of the newest
     block, each resampled to 48 kHz and windowed on its own, about 48000 samples and some 2^-31 of the original scale.
+
+    Windows are those of frames counted from the first that was added.
     """
 
     def __init__(self, mode: str, length: int, frames: int, fps: float | None) -> None:
         self._published = mode == "published"
         self._length, self._frames, self._fps = length, frames, fps
+        self._first = 0
         self._heard: HeardSound | None = None
         self._blocks: BlockSound | None = None
         self._times: dict[int, float] = {}
         self._count = 0
 
+    def begin(self, step: float) -> tuple[int, int]:
+        """Frames between which are ``step`` seconds: how many earlier and later ones a frame's waveform hears beyond
+        those of its window.
+        """
+        self._fps = self._fps or 1 / step
+        if not self._published:
+            return 1, 0  # half of the time between frames before the window's first
+        frames = block_frames(self._fps)
+        return block_memory(self._fps, frames), frames - 1
+
     def add(self, observation: Observation) -> None:
         """Takes the sound of the next frame; a video whose first frame has none has no sound."""
+        if not self._count:
+            self._first = observation.number
         if not self._count and observation.sound is not None:
             self._fps = self._fps or 1 / observation.step
-            self._heard = HeardSound(observation.sound_rate, keep=10 + 2 * self._frames / self._fps)
+            keep = 10 + 2 * self._frames / self._fps
+            self._heard = HeardSound(observation.sound_rate, keep, observation.start)
             if self._published:
-                self._blocks = BlockSound(self._heard, self._fps, windowed_waveform)
+                self._blocks = BlockSound(self._heard, self._fps, windowed_waveform, self._first)
         if self._heard is not None:
             self._heard.add(observation.sound, observation.frame.time)
             self._times[self._count] = self._heard.seconds(observation.frame.time)
@@ -107,14 +137,14 @@ class Waveforms:
 
     def needs(self, k: int) -> int:
         """The last frame whose sound frame ``k`` hears through a block."""
-        return self._blocks.last_frame(k) if self._blocks else k
+        return self._blocks.last_frame(self._first + k) - self._first if self._blocks else k
 
     def of(self, k: int, window: list[int]) -> NDArray[np.float32] | None:
         """What is heard with the window of frame ``k``, oldest sample first; None without sound."""
         if self._heard is None or self._fps is None:
             return None
         if self._blocks is not None:
-            _, rows = self._blocks.at(k)
+            _, rows = self._blocks.at(self._first + k)
             return None if rows is None else fill_up(rows.astype(np.float32).ravel(), WAVEFORM_RATE)
         first, last = self._times[min(window)], self._times[max(window)]
         start, end = excerpt_bounds(first, last, 1 / self._fps, self._heard.rate)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -22,12 +23,35 @@ class FaceDetector(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DetectorEntry:
+    """A face detector that ships with the package.
+
+    ``where``: the place of its class, which is imported only when it is asked for. ``weights``: those of the catalogue
+    that it needs unless it is given a ``file``; None: they are in the package. ``takes_device``: whether it can run on
+    another device than the CPU. ``shared``: the packaged network, which a pipeline runs for its cues anyway, finds the
+    faces on the way; there the detector is not made, and takes no options.
+    """
+
+    where: str
+    weights: str | None = None
+    takes_device: bool = False
+    shared: bool = False
+
+    def load(self) -> Callable[..., FaceDetector]:
+        """The class."""
+        module, cls = self.where.split(":")
+        return cast("Callable[..., FaceDetector]", getattr(import_module(module), cls))
+
+
 DETECTORS = {
-    "glance": "gasp.faces.glance_reader:GlanceFaceDetector",
-    "yunet": "gasp.faces.yunet:YuNetFaceDetector",
-    "s3fd": "gasp.faces.s3fd:S3FDFaceDetector",
+    "glance": DetectorEntry("gasp.faces.glance_reader:GlanceFaceDetector", takes_device=True, shared=True),
+    "yunet": DetectorEntry("gasp.faces.yunet:YuNetFaceDetector", weights="yunet"),
+    "s3fd": DetectorEntry("gasp.faces.s3fd:S3FDFaceDetector", weights="s3fd", takes_device=True),
 }
-"""Name -> where the detector lives; its heavy imports happen when it is asked for."""
+
+NO_DETECTOR = "none"
+"""What stands in a detector's place where faces are not looked for."""
 
 
 def create_detector(name: str, **options: object) -> FaceDetector:
@@ -38,8 +62,7 @@ def create_detector(name: str, **options: object) -> FaceDetector:
     """
     if name not in DETECTORS:
         raise UsageError(f"unknown face detector {name!r}; there are {', '.join(sorted(DETECTORS))}")
-    module, cls = DETECTORS[name].split(":")
-    return cast(FaceDetector, getattr(import_module(module), cls)(**options))
+    return DETECTORS[name].load()(**options)
 
 
 def clip_detections(detections: Sequence[Detection], height: int, width: int) -> list[Detection]:

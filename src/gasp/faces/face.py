@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -49,19 +50,20 @@ class Detection:
     score: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Face:
     """A tracked face.
 
     ``track_id`` counts from 1 and stays with the person through a video. ``observed`` is False while the
     tracker bridges a gap. ``found`` holds what cues say of this face, e.g. ``speaking`` (0..1),
-    ``gaze_yaw`` and ``gaze_pitch`` (degrees), ``expression``, ``valence``, ``arousal``. ``looks``: colours of head and
-    shoulders as the tracker knows them (float32, square roots of histograms), None without a tracker.
+    ``gaze_yaw`` and ``gaze_pitch`` (degrees), ``expression``, ``valence``, ``arousal``: empty in what cues are given,
+    filled in predictions. ``looks``: colours of head and shoulders as the tracker knows them (float32, square roots of
+    histograms), None without a tracker.
     """
 
     track_id: int
     box: Box
     score: float
     observed: bool = True
-    found: dict[str, float | str] = field(default_factory=dict)
+    found: Mapping[str, float | str] = field(default_factory=dict)
     looks: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)

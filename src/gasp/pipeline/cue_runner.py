@@ -1,22 +1,18 @@
-"""Runs one cue of either kind, and sees to it that every frame gets its map."""
+"""Runs one cue, and sees to it that every frame gets its result."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gasp.cues.cue import Cue, WindowedCue
+from gasp.cues.cue import Cue, CueResult, FrameCue, Map, as_result
 from gasp.cues.observation import Observation
 from gasp.errors import GaspError
 
 log = logging.getLogger(__name__)
-
-Map = NDArray[np.uint8]
 
 
 class Events(Counter[str]):
@@ -31,86 +27,110 @@ class Events(Counter[str]):
 
 
 class CueRunner:
-    """Pushes frames through a cue and gathers its maps in :attr:`ready`, one per frame, in order.
+    """Gives frames to a cue and gathers its results in :attr:`ready`, one per frame, in order.
 
-    A cue that fails costs its own maps only: they are black for the frames that it had not finished. It begins anew
-    with the next frame if ``make`` is there to make a new one; a windowed cue without it has failed for good.
+    Frames are submitted first and results collected afterwards, so that cues whose work runs elsewhere overlap. A cue
+    that fails costs its own maps only: they are black for the frames that it had not finished. It begins anew with the
+    next frame if ``make`` is there to make a new one; without, one that is no :class:`~gasp.cues.cue.FrameCue` has
+    failed for good. ``step``: nominal seconds between frames.
+
+    ``past``, ``future`` and ``sound_rate`` are those that the cue declares.
     """
 
     def __init__(
-        self, cue: Cue | WindowedCue, events: Events, make: Callable[[], Cue | WindowedCue] | None = None
-    ):
-        self.cue: Cue | WindowedCue | None = cue
+        self, cue: Cue, events: Events, make: Callable[[], Cue] | None = None, *, step: float = 0.04
+    ) -> None:
+        cue.begin(step)
+        self.cue: Cue | None = cue
         self.name = cue.name
-        self.future = int(getattr(cue, "future", 0))
-        self.ready: deque[Map] = deque()
+        self.past, self.future, self.sound_rate = cue.past, cue.future, cue.sound_rate
+        self.ready: deque[CueResult] = deque()
         self._events = events
         self._make = make
+        self._step = step
         self._waiting: deque[Observation] = deque()
+        self._receive: Callable[[], list[CueResult]] | None = None
         self._failures = 0
 
-    def push(self, observations: Sequence[Observation]) -> None:
-        """Takes the next frames."""
+    def submit(self, observations: Sequence[Observation]) -> None:
+        """Starts the cue's work on the next frames. :meth:`collect` comes before the next ones."""
         self._waiting.extend(observations)
         if self.cue is None:
             self._give_up(None)
-        elif hasattr(self.cue, "push"):
-            self._run(lambda: cast(WindowedCue, self.cue).push(observations), self.future)
-        else:
-            for observation in observations:
-                self._step(self.cue, observation)
-        self._count_failures()
+        elif not isinstance(self.cue, FrameCue):
+            try:
+                self._receive = self.cue.submit(observations)
+            except GaspError:
+                raise
+            except Exception as error:
+                self._give_up(error)
+
+    def collect(self) -> None:
+        """Waits for the results of what was submitted."""
+        if isinstance(self.cue, FrameCue):
+            while self._waiting:
+                self._look(self.cue, self._waiting.popleft())
+            self._count_failures()
+        elif self._receive is not None:
+            receive, self._receive = self._receive, None
+            self._take(receive, self.future)
 
     def finish(self) -> None:
-        """The video is over: the maps of all frames that still wait."""
-        if self._waiting:
-            self._run(lambda: cast(WindowedCue, self.cue).finish(), 0)
-            self._count_failures()
+        """The video is over: the results of all frames that still wait."""
+        if self._waiting and self.cue is not None:
+            self._take(self.cue.finish, 0)
 
-    def _step(self, cue: Cue, observation: Observation) -> None:
-        self._waiting.popleft()
+    def _look(self, cue: FrameCue, observation: Observation) -> None:
+        """One frame of a cue of the simple kind: what fails costs this frame only."""
         try:
-            drawn = check_map(cue.step(observation))
+            result = check_result(as_result(cue.step(observation)))
         except GaspError:
             raise
         except Exception as error:
             self._events.note(f"cue {self.name} failed", error)
-            drawn = black(observation)
-        self.ready.append(drawn)
+            result = CueResult(black(observation))
+        self.ready.append(result)
 
-    def _run(self, call: Callable[[], list[Map]], allowed: int) -> None:
-        """Take what a windowed cue gives; ``allowed``: how many frames may wait afterwards."""
+    def _take(self, receive: Callable[[], list[CueResult]], allowed: int) -> None:
+        """Take what the cue gives; ``allowed``: how many frames may wait afterwards."""
         try:
-            drawn = call()
-            left = len(self._waiting) - len(drawn)
+            results = receive()
+            left = len(self._waiting) - len(results)
             if not 0 <= left <= allowed:
-                raise ValueError(f"it gave {len(drawn)} maps while {len(self._waiting)} frames waited")
+                raise ValueError(f"it gave {len(results)} maps while {len(self._waiting)} frames waited")
         except GaspError:
             raise
         except Exception as error:
+            self._count_failures()
             self._give_up(error)
             return
-        for one in drawn:
+        for result in results:
             observation = self._waiting.popleft()
             try:
-                self.ready.append(check_map(one))
+                self.ready.append(check_result(result))
             except ValueError as error:
                 self._events.note(f"cue {self.name} failed", error)
-                self.ready.append(black(observation))
+                self.ready.append(CueResult(black(observation)))
+        self._count_failures()
 
     def _count_failures(self) -> None:
-        """Take over what the cue itself counts in ``failures``: results of its network that are not numbers."""
-        failures = int(getattr(self.cue, "failures", 0))
-        if failures > self._failures:
+        """Take over what the cue itself counts: results of its network that are not numbers."""
+        if self.cue is None:
+            return
+        if self.cue.failures > self._failures:
             # The cue has said so already.
-            self._events[f"cue {self.name} gave values that are not numbers"] += failures - self._failures
-        self._failures = failures
+            new = self.cue.failures - self._failures
+            self._events[f"cue {self.name} gave values that are not numbers"] += new
+        self._failures = self.cue.failures
 
     def _give_up(self, error: Exception | None) -> None:
         self._events.note(f"cue {self.name} failed", error, len(self._waiting))
-        self.ready.extend(black(observation) for observation in self._waiting)
+        self.ready.extend(CueResult(black(observation)) for observation in self._waiting)
         self._waiting.clear()
-        self.cue = self._make() if self._make is not None else None
+        self.cue, self._failures = None, 0
+        if self._make is not None:
+            self.cue = self._make()
+            self.cue.begin(self._step)
 
 
 def black(observation: Observation) -> Map:
@@ -118,8 +138,11 @@ def black(observation: Observation) -> Map:
     return np.zeros(observation.grid, np.uint8)
 
 
-def check_map(drawn: Map) -> Map:
-    """The map of a cue, if it is one: later stages rely on its form."""
+def check_result(result: CueResult) -> CueResult:
+    """The result of a cue, if it is one: later stages rely on its form. Raises ValueError otherwise."""
+    if not isinstance(result, CueResult):
+        raise ValueError(f"its result is a {type(result).__name__}, not a CueResult")
+    drawn = result.map
     if not isinstance(drawn, np.ndarray):
         raise ValueError(f"its map is a {type(drawn).__name__}, not an array")
     if (
@@ -129,4 +152,8 @@ def check_map(drawn: Map) -> Map:
         or not drawn.size
     ):
         raise ValueError(f"its map is {drawn.dtype} {drawn.shape}, not uint8 (h, w) or (h, w, 3)")
-    return drawn
+    if not isinstance(result.found, Mapping) or not all(
+        isinstance(said, Mapping) for said in result.found.values()
+    ):
+        raise ValueError("what it found is no mapping from track_id to names and values")
+    return result

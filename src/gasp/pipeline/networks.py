@@ -14,13 +14,13 @@ from gasp.config.pipelines import PACKAGED, CueSettings, as_entry
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import PUBLISHED_CUES
 from gasp.errors import UsageError, WeightsError
+from gasp.faces.detector import DETECTORS
 from gasp.faces.glance_reader import GlanceReader
 from gasp.fusion.gasp import FusionNetwork
 from gasp.networks import create_model
 from gasp.pipeline.fusion_loading import load_configured
 from gasp.weights import load_checkpoint, packaged, require
 
-DOWNLOADED_DETECTORS = ("s3fd", "yunet")
 NO_CUES: Mapping[str, nn.Module] = MappingProxyType({})
 
 
@@ -83,8 +83,9 @@ def _find_weights(settings: PredictSettings) -> dict[str, Path]:
         for cue in config.cues
         if cue.name in PUBLISHED_CUES and cue.name in settings.cues
     }
-    if settings.faces in DOWNLOADED_DETECTORS and "file" not in settings.face_finding.options:
-        wanted[settings.faces] = settings.faces
+    detector = DETECTORS.get(settings.faces)
+    if detector is not None and detector.weights and "file" not in settings.face_finding.options:
+        wanted[settings.faces] = detector.weights
     paths = {"glance": packaged("glance")}
     missing: list[str] = []
     for name, weights in {**wanted, "fusion": config.fusion.weights}.items():

@@ -163,7 +163,7 @@ def predict_pieces(
     # Of pictures that are yet to come no more is taken than is needed.
     ahead = source.seekable and not source.live
     blocks = prefetch(_looked_at(prefetch(plain, 2), pipeline), 1) if ahead else _looked_at(plain, pipeline)
-    walk = _Walk(pipeline, begin, grid, first, until, before)
+    walk = _Walk(pipeline, begin, source.start_time, grid, first, until, before)
     error = None
     try:
         while True:
@@ -199,12 +199,13 @@ class _Walk:
         self,
         pipeline: Pipeline,
         begin: Callable[[], Pipeline],
+        start_time: float,
         grid: Grid,
         first: int,
         until: int | None,
         before: Before,
     ) -> None:
-        self._begin, self._grid = begin, grid
+        self._begin, self._start_time, self._grid = begin, start_time, grid
         self._next, self._until = first, until
         self._people = before.people
         self._unused: Pipeline | None = pipeline
@@ -240,6 +241,7 @@ class _Walk:
             if span.begin > index or (self._grid.length is None and self._next > span.number):
                 break
             pipeline, self._unused = self._unused or self._begin(), None
+            pipeline.begin(self._start_time)
             self._active.append(_Active(span, pipeline, FaceJoiner(self._seen)))
             self._next += 1
         return list(self._active)

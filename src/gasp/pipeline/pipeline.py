@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,16 +14,17 @@ from numpy.typing import NDArray
 from gasp.config.pipelines import CueSettings
 from gasp.config.plugins import create_plugin, make
 from gasp.config.settings import PredictSettings
-from gasp.cues.cue import CUES, PUBLISHED_CUES, Cue, WindowedCue
+from gasp.cues.adapter import as_cue
+from gasp.cues.cue import CUES, PUBLISHED_CUES, Cue, CueResult, Map
 from gasp.cues.observation import Observation
 from gasp.errors import GaspError
-from gasp.faces.detector import DETECTORS, FaceDetector, create_detector
+from gasp.faces.detector import DETECTORS, NO_DETECTOR, FaceDetector, create_detector
 from gasp.faces.face import Detection, Face
 from gasp.faces.glance_reader import Glimpse, shrink
 from gasp.faces.tracker import FaceTracker
 from gasp.fusion.gasp import Fused, GaspFusion
 from gasp.networks.glance import STRIDE
-from gasp.pipeline.cue_runner import CueRunner, Events, Map, black
+from gasp.pipeline.cue_runner import CueRunner, Events, black
 from gasp.pipeline.networks import Networks as Networks
 from gasp.pipeline.networks import choose_device as choose_device
 from gasp.pipeline.prediction import Focus, Prediction
@@ -38,8 +40,13 @@ class Pipeline:
 
     ``latency`` is the number of frames by which predictions may lag behind frames: the furthest that a cue looks
     ahead, 0 for the default cues. Every frame gets every cue's map for that very frame; :meth:`finish` gives those of
-    the frames that still wait at the end. ``events`` counts what went wrong without stopping the run, by description.
-    ``cues``: cues of your own, in place of those that the settings name.
+    the frames that still wait at the end. ``warm_up`` is the number of frames to predict before the first that is
+    wanted, where work begins in the middle of a video, so that its maps are right: the furthest that a cue looks back,
+    and the fusion's window; None where that is everything since the beginning. (Identities of people may still differ.)
+    ``sound_rate``: samples per second of the sound that the cues ask for.
+
+    ``events`` counts what went wrong without stopping the run, by description. ``cues``: cues of your own, in place of
+    those that the settings name.
     """
 
     def __init__(
@@ -48,7 +55,7 @@ class Pipeline:
         networks: Networks | None = None,
         *,
         step: float = 0.04,
-        cues: Sequence[Cue | WindowedCue] | None = None,
+        cues: Sequence[Cue] | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
@@ -59,7 +66,9 @@ class Pipeline:
         self._tracker = FaceTracker()
         self._cuts = CutDetector()
         self._runners = (
-            self._make_runners() if cues is None else [CueRunner(cue, self.events) for cue in cues]
+            self._make_runners()
+            if cues is None
+            else [CueRunner(as_cue(cue), self.events, step=step) for cue in cues]
         )
         self._reads = self._needs_reading(own_cues=cues is not None)
         published = settings.pipeline.alignment == "published"
@@ -70,14 +79,18 @@ class Pipeline:
         )
         self._waiting: deque[Observation] = deque()
         self._time: float | None = None
+        self._start: float | None = None
         self.latency = max((runner.future for runner in self._runners), default=0)
-        rates = [getattr(runner.cue, "sound_rate", SOUND_RATE) for runner in self._runners]
-        self.sound_rate = max([SOUND_RATE, *rates])
+        self.sound_rate = max([SOUND_RATE, *(runner.sound_rate for runner in self._runners)])
+        self.warm_up = warm_up([runner.past for runner in self._runners], self._fusion.network.sequence_len)
 
-    @property
-    def warm_up(self) -> int | None:
-        """Frames to run before the first wanted one."""
-        return 100
+    def begin(self, start_time: float) -> None:
+        """Says when the first frame of the video is shown, in seconds on the clock of :attr:`Frame.time`.
+
+        Needed before the first :meth:`step` where work begins in the middle of a video, since cues count blocks of
+        sound from its beginning.
+        """
+        self._start = start_time
 
     def look(self, frames: Sequence[Frame]) -> list[Glimpse | None]:
         """What the packaged network sees in each frame, None where nobody uses it.
@@ -107,7 +120,9 @@ class Pipeline:
         observations = [self._observe(*stage) for stage in zip(frames, sounds, glimpses, found, strict=True)]
         self._waiting.extend(observations)
         for runner in self._runners:
-            runner.push(observations)
+            runner.submit(observations)
+        for runner in self._runners:
+            runner.collect()
         return self._predict_complete()
 
     def finish(self) -> list[Prediction]:
@@ -121,36 +136,41 @@ class Pipeline:
         for cue in self.settings.pipeline.cues:
             if cue.name in self.settings.cues:
                 make = self._maker(cue)
-                runners.append(CueRunner(make(), self.events, make))
+                runners.append(CueRunner(make(), self.events, make, step=self._nominal_step))
         return runners
 
-    def _maker(self, cue: CueSettings) -> Callable[[], Cue | WindowedCue]:
+    def _maker(self, cue: CueSettings) -> Callable[[], Cue]:
         if cue.name in PUBLISHED_CUES:
             network, device = self.networks.cues[cue.name], str(self.networks.device)
             cls = PUBLISHED_CUES[cue.name].load()
             return lambda: make(cue.name, cls, network, device=device, mode=cue.mode, **cue.options)
         if cue.name in CUES:
             return lambda: make(cue.name, CUES[cue.name].load(), **cue.options)
-        return lambda: create_plugin("gasp.cues", cue.name, **cue.options)
+        return lambda: as_cue(create_plugin("gasp.cues", cue.name, **cue.options))
 
     def _needs_reading(self, *, own_cues: bool) -> bool:
         """Whether anybody uses what the packaged network sees: the published cues do not."""
         without = {"captured", *PUBLISHED_CUES}
-        return own_cues or self.settings.faces == "glance" or not set(self.settings.cues) <= without
+        entry = DETECTORS.get(self.settings.faces)
+        shared = entry is not None and entry.shared
+        return own_cues or shared or not set(self.settings.cues) <= without
 
     def _other_detector(self) -> FaceDetector | None:
         faces = self.settings.face_finding
-        if faces.detector in ("glance", "none"):
+        if faces.detector == NO_DETECTOR:
             return None
-        if faces.detector not in DETECTORS:
+        entry = DETECTORS.get(faces.detector)
+        if entry is None:
             return create_plugin("gasp.faces", faces.detector, **faces.options)
-        where = {"device": str(self.networks.device)} if faces.detector == "s3fd" else {}
+        if entry.shared:
+            return None
+        where = {"device": str(self.networks.device)} if entry.takes_device else {}
         return make(faces.detector, partial(create_detector, faces.detector), **where, **faces.options)
 
     def _detect(
         self, images: list[NDArray[np.uint8]], glimpses: Sequence[Glimpse | None]
     ) -> list[list[Detection]]:
-        if self.settings.faces == "none":
+        if self.settings.faces == NO_DETECTOR:
             return [[] for _ in images]
         if self._detector is None:
             return [[] if glimpse is None else glimpse.faces for glimpse in glimpses]
@@ -169,6 +189,9 @@ class Pipeline:
         glimpse: Glimpse | None,
         found: list[Detection],
     ) -> Observation:
+        number = frame.index // self.settings.every
+        if self._time is None and number == 0:
+            self._start = frame.time
         step = self._nominal_step if self._time is None else max(1e-3, frame.time - self._time)
         self._time = frame.time
         small = shrink(frame.image) if glimpse is None else glimpse.small
@@ -187,6 +210,8 @@ class Pipeline:
             sound_rate=self.sound_rate,
             cut=cut,
             step=step,
+            number=number,
+            start=self._start,
         )
 
     def _track(self, frame: Frame, found: list[Detection], cut: bool) -> list[Face]:
@@ -198,20 +223,20 @@ class Pipeline:
         """Predictions of the leading frames that every cue has a map for."""
         count = min((len(runner.ready) for runner in self._runners), default=len(self._waiting))
         observations = [self._waiting.popleft() for _ in range(count)]
-        drawn = [{runner.name: runner.ready.popleft() for runner in self._runners} for _ in range(count)]
+        results = [{runner.name: runner.ready.popleft() for runner in self._runners} for _ in range(count)]
         fused = self._fusion.step(
-            [self._in_order(maps, o) for maps, o in zip(drawn, observations, strict=True)],
+            [self._in_order(cues, o) for cues, o in zip(results, observations, strict=True)],
             [observation.cut for observation in observations],
         )
-        return [self._predict(*result) for result in zip(observations, drawn, fused, strict=True)]
+        return [self._predict(*stage) for stage in zip(observations, results, fused, strict=True)]
 
-    def _in_order(self, maps: dict[str, Map], observation: Observation) -> list[Map]:
+    def _in_order(self, cues: dict[str, CueResult], observation: Observation) -> list[Map]:
         """The maps that the fusion takes; a modality that is not computed is a black picture."""
         return [
-            maps[name] if name in maps else black(observation) for name in self.networks.fusion.modalities
+            cues[name].map if name in cues else black(observation) for name in self.networks.fusion.modalities
         ]
 
-    def _predict(self, observation: Observation, maps: dict[str, Map], fused: Fused) -> Prediction:
+    def _predict(self, observation: Observation, cues: dict[str, CueResult], fused: Fused) -> Prediction:
         saliency = fused.saliency
         failed = fused.replaced or not np.isfinite(saliency).all()
         if failed:
@@ -227,12 +252,34 @@ class Pipeline:
             time=frame.time,
             saliency=saliency,
             gates=gates,
-            cues=maps,
-            faces=observation.faces,
+            cues={name: result.map for name, result in cues.items()},
+            faces=[describe_face(face, list(cues.values())) for face in observation.faces],
             focus=find_focus(saliency, frame.height, frame.width),
             image=frame.image,
             failed=failed,
         )
+
+
+def describe_face(face: Face, results: Sequence[CueResult]) -> Face:
+    """The face with what the cues found of it; later ones overrule earlier ones."""
+    found: dict[str, float | str] = {}
+    for result in results:
+        found.update(result.found.get(face.track_id, {}))
+    return replace(face, found=found)
+
+
+def warm_up(pasts: Sequence[int | None], sequence_len: int) -> int | None:
+    """Frames before the first that is wanted on which it depends, through cues and the fusion's window.
+
+    Args:
+        pasts: those that the cues declare.
+        sequence_len: frames in the fusion's window.
+
+    Returns:
+        The number of frames, or None for all since the beginning.
+    """
+    known = [past for past in pasts if past is not None]
+    return None if len(known) < len(pasts) else max(known, default=0) + sequence_len - 1
 
 
 def find_focus(saliency: NDArray[np.float32], height: int, width: int) -> Focus:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.config.pipelines import DETECTORS
+from gasp.config.pipelines import DETECTOR_NAMES
 from gasp.config.presets2021 import FRAMES, PROCESSED, Preset
 from gasp.config.settings import PredictSettings
 from gasp.datasets.grouped import (
@@ -242,10 +242,9 @@ def _detector(name: str) -> str:
     if name in ("MTCNNFaceDetection", "DlibFaceDetection"):
         logger.warning("face_detector = %r is not offered; SFDFaceDetection (s3fd) is used", name)
         return "s3fd"
-    if name != "SFDFaceDetection" and name not in DETECTORS:
-        raise UsageError(
-            f"face_detector = {name!r}: there is none of this name{nearest(name, ['SFDFaceDetection', *DETECTORS])}"
-        )
+    if name != "SFDFaceDetection" and name not in DETECTOR_NAMES:
+        known = ["SFDFaceDetection", *DETECTOR_NAMES]
+        raise UsageError(f"face_detector = {name!r}: there is none of this name{nearest(name, known)}")
     return "s3fd" if name == "SFDFaceDetection" else name
 
 
