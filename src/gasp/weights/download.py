@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -135,19 +135,23 @@ def find_downloaded(entry: Entry, store: Store | None = None) -> Path | None:
     return None if _missing(entry, folder) else _checkpoint(entry, folder)
 
 
-def require(name: str, store: Store | None = None) -> Path:
+def require(name: str, store: Store | None = None, *, command: Callable[[Entry], str] | None = None) -> Path:
     """The checkpoint called ``name``, checked, which must be on this computer: nothing is fetched.
+
+    ``command`` gives the command that fetches an entry, for the message; `gasp download` if None.
 
     Raises :class:`~gasp.errors.WeightsError` with the command that fetches it when it is not there, and
     :class:`~gasp.fetching.transfer.DownloadError` when it has changed since it was fetched.
     """
     entry = find_entry(name)
     if find_downloaded(entry, store) is None:
-        terms = " --accept-license" if entry.licence.restricted else ""
-        raise WeightsError(
-            f"The weights of {entry.title} are not here. Run `gasp download {entry.name}{terms}`."
-        )
+        how = (command or _download_command)(entry)
+        raise WeightsError(f"The weights of {entry.title} are not here. Run `{how}`.")
     return ensure(entry.name, store=store)
+
+
+def _download_command(entry: Entry) -> str:
+    return f"gasp download {entry.name}" + (" --accept-license" if entry.licence.restricted else "")
 
 
 # --- fetching --------------------------------------------------------------------------------------------

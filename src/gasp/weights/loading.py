@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gasp.errors import WeightsError
 from gasp.weights.checkpoints import Member, State, find_checkpoints
-from gasp.weights.identify import identify, matches
+from gasp.weights.identify import fitting_options, identify, matches
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -50,6 +50,21 @@ def load_checkpoint(model: Network, path: str | Path) -> Network:
     _check_values(fitted, state.name)
     model.load_state_dict(fitted, strict=True)
     return model
+
+
+def read_options(network: str, path: str | Path) -> dict[str, Any]:
+    """Options with which the network called ``network`` has the tensors of the checkpoint at ``path``.
+
+    Raises :class:`~gasp.errors.WeightsError` when there are none, or the file cannot be read.
+    """
+    [member, *others] = find_checkpoints(path)
+    if others:
+        raise WeightsError(f"{path}: holds several checkpoints. Name one of them.")
+    state = member.read()
+    options = fitting_options(network, _without_prefixes(state, {}))
+    if options is None:
+        raise WeightsError(f"{path}: its tensors are not those of a network {network}, whatever its options.")
+    return options
 
 
 # --- several files ---------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from gasp.errors import UsageError, WeightsError
 from gasp.fetching.records import licence_of
 from gasp.networks import create_model
 from gasp.weights.checkpoints import CHECKPOINT_SUFFIXES
-from gasp.weights.loading import load_checkpoint
+from gasp.weights.open import open_weights
 from gasp.weights.shipped import packaged, read_metadata
 from gasp.work.files import replacing, sha256
 
@@ -30,13 +30,17 @@ FORMAT = "gasp-1"
 
 def load_packaged(name: str) -> nn.Module:
     """The network of weights that ship with the package, filled, in evaluation mode, on the CPU."""
-    return load_weights(packaged(name))
+    return open_weights(packaged(name)).load()
 
 
 def load_weights(path: str | Path) -> nn.Module:
     """The network that a file of :func:`save_weights` names in its header, filled, in evaluation mode."""
-    network, options = network_and_options(path)
-    return load_checkpoint(create_model(network, **options), path)
+    if "network" not in read_metadata(path):
+        raise WeightsError(
+            f"{path}: its header does not name a network. Make the network with gasp.create_model and use "
+            "gasp.load_checkpoint."
+        )
+    return open_weights(Path(path)).load()
 
 
 def save_weights(
@@ -93,23 +97,6 @@ def _licence(path: Path) -> str:
     if path.suffix == ".safetensors" and (licence := read_metadata(path).get("licence")):
         return licence
     return licence_of(path)
-
-
-def network_and_options(path: str | Path) -> tuple[str, dict[str, Any]]:
-    """Which network a file of :func:`save_weights` is for: the arguments of :func:`gasp.create_model`."""
-    header = read_metadata(path)
-    if "network" not in header:
-        raise WeightsError(
-            f"{path}: its header does not name a network. Make the network with gasp.create_model and use "
-            "gasp.load_checkpoint."
-        )
-    try:
-        options = json.loads(header.get("options", "{}"))
-    except ValueError:
-        options = None
-    if not isinstance(options, dict):
-        raise WeightsError(f"{path}: the options in its header are not a JSON object.")
-    return header["network"], options
 
 
 def _check_description(model: nn.Module, network: str, options: dict[str, Any]) -> None:
