@@ -16,7 +16,8 @@ from gasp.config.settings import PredictSettings
 from gasp.demo import clip_path
 from gasp.networks import create_model
 from gasp.pipeline.pipeline import Networks, Pipeline
-from gasp.pipeline.predict import predict_source, step_of
+from gasp.pipeline.predict import predict_source
+from gasp.pipeline.timing import step_of
 from gasp.pipeline.prediction import Prediction
 from gasp.results.output_settings import OutputSettings
 from gasp.runs.run import run_source
