@@ -216,3 +216,96 @@ def test_the_command(frames, tmp_path, capsys):
 def test_names_on_disk():
     names = [picture_name(name) for name in ("captured", "dave", "esr9", "videogaze", "gaze360")]
     assert tuple(names) == MAPS
+
+
+SMALL = PackSettings(size=(16, 16), target_size=(16, 16))
+
+
+@pytest.mark.parametrize("value", ["../../vict", "..", "/tmp/vict", "a/../../../vict", ".", ""])
+@pytest.mark.parametrize("field", ["video", "dataset"])
+def test_an_index_that_leads_out_of_the_store_deletes_and_writes_nothing(field, value, tmp_path):
+    frames = make_grouped(tmp_path / "Grouped_frames", size=16)
+    store, victim = tmp_path / "deep" / "store", tmp_path / "vict"
+    pack(frames, store, SMALL)
+    for folder in (victim, store / "diem"):
+        folder.mkdir(exist_ok=True)
+        (folder / "precious.txt").write_text("mine")
+    content = json.loads((store / "index.json").read_text())
+    content["videos"][0][field] = value.replace("/tmp/vict", str(victim))
+    (store / "index.json").write_text(json.dumps(content))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=r"index\.json is damaged"):
+        pack(frames, store, SMALL, overwrite=True)
+    with pytest.raises(InputError, match=r"index\.json is damaged"):
+        PackedStore(store).unpack(tmp_path / "unpacked")
+    assert [path for path in before if not path.exists()] == []
+    assert set(tmp_path.rglob("*")) - set(before) <= {store / ".partial", store / ".partial" / "lock"}
+
+
+@pytest.mark.parametrize("name", ["../present", "/etc/passwd", "a\0b", 5, None, "x" * 5000])
+def test_names_of_maps_in_an_index_are_checked(name, tmp_path):
+    frames = make_grouped(tmp_path / "Grouped_frames", size=16)
+    pack(frames, tmp_path / "store", SMALL)
+    index = tmp_path / "store" / "index.json"
+    content = json.loads(index.read_text())
+    content["options"]["maps"][0] = name
+    index.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"index\.json is damaged"):
+        PackedStore(tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    "text", ["5", "null", "[" * 100_000, '{"format": 5}', "\xff\xfe", "", '{"videos": 3}']
+)
+def test_an_index_of_another_kind_is_named(text, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "index.json").write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=r"index\.json"):
+        PackedStore(tmp_path / "store")
+
+
+def test_overwriting_leaves_what_is_not_ours(tmp_path):
+    frames = make_grouped(tmp_path / "Grouped_frames", size=16)
+    store = tmp_path / "store"
+    pack(frames, store, SMALL)
+    mine = store.joinpath(*VIDEO, "notes.txt")
+    mine.write_text("mine")
+    other = PackSettings(size=(8, 8), target_size=(8, 8))
+    with pytest.raises(OutputError, match="did not write"):
+        pack(frames, store, other, overwrite=True)
+    assert mine.read_text() == "mine"
+    mine.rename(tmp_path / "notes.txt")
+    pack(frames, store, other, overwrite=True)
+    assert PackedStore(store).window(*VIDEO, 0, 1).maps.shape[-1] == 8
+
+
+def test_two_runs_do_not_pack_into_one_store(tmp_path):
+    from filelock import FileLock
+
+    frames = make_grouped(tmp_path / "Grouped_frames", size=16)
+    work = tmp_path / "store" / ".partial"
+    work.mkdir(parents=True)
+    with FileLock(str(work / "lock")), pytest.raises(OutputError, match="another run"):
+        pack(frames, tmp_path / "store", SMALL)
+
+
+def test_a_packed_video_that_was_not_yet_named_is_taken_up(tmp_path, monkeypatch):
+    frames = make_grouped(tmp_path / "Grouped_frames", size=16)
+    pack(frames, tmp_path / "whole", SMALL)
+    for step in ("_put_in_place", "write"):
+        store = tmp_path / step
+
+        def stop(*_args, **_words):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            target = "gasp.datasets.store._Packing._put_in_place"
+            patched.setattr(target if step == "_put_in_place" else "gasp.datasets.store.write_index", stop)
+            with pytest.raises(KeyboardInterrupt):
+                pack(frames, store, SMALL)
+        with monkeypatch.context() as patched:
+            patched.setattr("gasp.datasets.store._pack_video", stop)
+            assert pack(frames, store, SMALL).packed == ["diem/talk_96x64"]
+        files = {p.relative_to(store): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+        whole = tmp_path / "whole"
+        assert files == {p.relative_to(whole): p.read_bytes() for p in whole.rglob("*") if p.is_file()}

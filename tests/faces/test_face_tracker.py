@@ -223,7 +223,11 @@ def test_a_face_that_is_hidden_by_another_is_not_reported_there() -> None:
 
 def test_strong_colours_are_told_apart() -> None:
     likeness = [
-        [likeness_matrix([_looks(scene((100, 80, a)), face(100).box)], [_looks(scene((99, 80, b)), face(99).box)])]
+        [
+            likeness_matrix(
+                [_looks(scene((100, 80, a)), face(100).box)], [_looks(scene((99, 80, b)), face(99).box)]
+            )
+        ]
         for a, b in [((0, 0, 255), (0, 0, 255)), ((0, 0, 255), (255, 0, 0)), ((0, 255, 0), (255, 0, 255))]
     ]
     assert np.ravel(likeness) == pytest.approx([1, 0, 0], abs=0.05)

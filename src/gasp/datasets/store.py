@@ -4,17 +4,18 @@
 (frames, channels, height, width): 3 channels for coloured maps, 1 for grey ones and for targets; ``present.npy`` tells
 which pictures there are. Arrays are mapped into memory, so that opening costs nothing and a window is one copy.
 
-A video is packed into ``.partial/`` and renamed when it is whole; then the index names it. Whatever is in the index can
-be relied on, and a run that was stopped goes on with the videos that are missing.
+A video is packed as a piece of a :class:`~gasp.work.folder.WorkFolder` and renamed when it is whole; then the index
+names it. Whatever is in the index can be relied on, and a run that was stopped goes on with the videos that are
+missing. Only files that the index lists are ever replaced or removed.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
 
 from gasp.datasets.grouped import (
     FIXATED,
@@ -36,7 +38,10 @@ from gasp.datasets.grouped import (
 )
 from gasp.errors import InputError, OutputError
 from gasp.naming import nearest
-from gasp.work.files import replacing, sha256
+from gasp.work.files import is_name, read_json, sha256, write_json
+from gasp.work.fingerprint import fingerprint
+from gasp.work.folder import NAME as WORK
+from gasp.work.folder import Piece, WorkFolder, drop_description, read_piece
 
 logger = logging.getLogger(__name__)
 
@@ -159,14 +164,14 @@ class PackedStore:
             if place.exists():
                 raise OutputError(f"{place} is there already; unpack into an empty folder")
         for known in self.videos.values():
-            partial = folder / ".partial" / known.dataset / known.video
+            partial = folder / WORK / known.dataset / known.video
             shutil.rmtree(partial, ignore_errors=True)
             for frame in range(known.frames):
                 self._unpack_frame(known, frame, partial / str(frame + 1))
                 report(f"{known.dataset}/{known.video}", frame + 1, known.frames)
             (folder / known.dataset).mkdir(parents=True, exist_ok=True)
             os.replace(partial, folder / known.dataset / known.video)
-        shutil.rmtree(folder / ".partial", ignore_errors=True)
+        shutil.rmtree(folder / WORK, ignore_errors=True)
 
     def _unpack_frame(self, known: StoredVideo, frame: int, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -234,32 +239,107 @@ def pack(
     grouped, store = GroupedFrames(folder), Path(store)
     wanted = list(grouped.videos.values()) if videos is None else [grouped.video(*video) for video in videos]
     options = _complete(options or PackSettings(), wanted)
-    index = _begin(store, options, overwrite)
-    summary = PackSummary([], [], {}, {})
-    for video in wanted:
-        label = f"{video.dataset}/{video.name}"
+    _check_place(store)
+    work = WorkFolder(store / WORK)
+    with work.locked():
+        index = _begin(store, options, overwrite)
+        pieces = work.begin(fingerprint({"format": FORMAT, "settings": asdict(options)}), anew=overwrite)
+        packing = _Packing(store, options, index, work, {piece.name: piece for piece in pieces}, report)
+        for video in wanted:
+            packing.pack(video)
+        work.remove()
+    return packing.summary
+
+
+@dataclass
+class _Packing:
+    """A store while it is written."""
+
+    store: Path
+    options: PackSettings
+    index: dict[tuple[str, str], StoredVideo]
+    work: WorkFolder
+    pieces: dict[str, Piece]
+    report: Report
+    summary: PackSummary = field(default_factory=lambda: PackSummary([], [], {}, {}))
+
+    def pack(self, video: GroupedVideo) -> None:
+        """Packs a video, unless it is there unchanged or half-written."""
+        label, place = f"{video.dataset}/{video.name}", self.store / video.dataset / video.name
         problem = video.problem()
         if problem is not None:
-            summary.refused[label] = f"{video.folder} {problem}; it looks half-written"
-            logger.warning("%s", summary.refused[label])
-            continue
-        source = video.fingerprint((*options.maps, *options.targets))
-        known = index.get((video.dataset, video.name))
-        if known is not None and known.source == source and (store / video.dataset / video.name).is_dir():
-            summary.unchanged.append(label)
-            continue
+            self.summary.refused[label] = f"{video.folder} {problem}; it looks half-written"
+            logger.warning("%s", self.summary.refused[label])
+            return
+        source = video.fingerprint((*self.options.maps, *self.options.targets))
+        known = self.index.get((video.dataset, video.name))
+        if known is not None and known.source == source and place.is_dir():
+            self.summary.unchanged.append(label)
+            return
         if known is not None:
             # What the index says must be true whenever we are stopped.
-            del index[video.dataset, video.name]
-            write_index(store, options, index)
-        stored, damaged = _pack_video(video, store, options, source, report)
-        if damaged:
-            summary.damaged[label] = damaged
-            logger.warning("%s: %d pictures cannot be decoded; they count as missing", label, damaged)
-        index[video.dataset, video.name] = stored
-        write_index(store, options, index)
-        summary.packed.append(label)
-    return summary
+            del self.index[video.dataset, video.name]
+            write_index(self.store, self.options, self.index)
+        piece = self._piece(video, source)
+        stored = _stored(piece.about["video"])
+        if piece.about["damaged"]:
+            self.summary.damaged[label] = piece.about["damaged"]
+            logger.warning(
+                "%s: %d pictures cannot be decoded; they count as missing", label, piece.about["damaged"]
+            )
+        with _writing(self.store):
+            self._put_in_place(piece, place, known)
+            self.index[video.dataset, video.name] = stored
+            write_index(self.store, self.options, self.index)
+            drop_description(place)
+        self.summary.packed.append(label)
+
+    def _piece(self, video: GroupedVideo, source: str) -> Piece:
+        """The video as a piece: one of an earlier run, or a new one."""
+        name = fingerprint({"dataset": video.dataset, "video": video.name, "source": source})[:32]
+        place = self.store / video.dataset / video.name
+        there = self.pieces.get(name) or read_piece(place)
+        if there is not None and there.about.get("name") == name and there.about.get("damaged") is not None:
+            return there
+        with _writing(self.store):
+            folder = self.work.writing()
+            stored, damaged = _pack_video(video, folder, self.options, source, self.report)
+            about = {"name": name, "video": asdict(stored), "damaged": damaged}
+            return self.work.commit(folder, name, about)
+
+    def _put_in_place(self, piece: Piece, place: Path, known: StoredVideo | None) -> None:
+        if piece.folder == place:
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():
+            _remove_ours(place, known)
+        if os.path.lexists(place):
+            raise OutputError(
+                f"{place} holds something that `gasp pack` did not write; move it away, or choose another store"
+            )
+        os.replace(piece.folder, place)
+
+
+def _remove_ours(place: Path, known: StoredVideo | None) -> None:
+    """Removes the files of a video that the index, or its own description, lists; and the folder if nothing is left."""
+    piece = read_piece(place)
+    names = set(known.sha256) if known is not None else set()
+    if piece is not None:
+        names |= {path.name for path in place.iterdir() if path.suffix == ".npy"}
+        drop_description(place)
+    for name in names:
+        (place / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        place.rmdir()
+
+
+@contextmanager
+def _writing(store: Path) -> Iterator[None]:
+    """Turns what the disk refuses into words."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{store}: cannot be written: {error.strerror or error}.") from None
 
 
 def _complete(options: PackSettings, videos: Sequence[GroupedVideo]) -> PackSettings:
@@ -287,55 +367,53 @@ def _usual_order(name: str) -> tuple[int, str]:
     return (_USUAL_ORDER.index(name) if name in _USUAL_ORDER else len(_USUAL_ORDER), name)
 
 
+def _check_place(store: Path) -> None:
+    """Raises :class:`~gasp.errors.OutputError` where a store cannot be made."""
+    if (store / INDEX).is_file():
+        return
+    others = [item.name for item in store.iterdir() if item.name != WORK] if store.is_dir() else []
+    if others:
+        raise OutputError(f"{store} holds something else than a store ({others[0]}); choose an empty folder")
+
+
 def _begin(store: Path, options: PackSettings, overwrite: bool) -> dict[tuple[str, str], StoredVideo]:
     """The videos that an earlier run has packed with the same options."""
-    shutil.rmtree(store / ".partial", ignore_errors=True)
     if not (store / INDEX).is_file():
-        if store.is_dir() and any(store.iterdir()):
-            raise OutputError(f"{store} holds something else than a store; choose an empty folder")
+        write_index(store, options, {})  # from now on it is known for a store
         return {}
     earlier, index = _read_index(store)
-    if earlier == options:
-        return {} if overwrite else index
-    if not overwrite:
+    if earlier == options and not overwrite:
+        return index
+    if earlier != options and not overwrite:
         raise OutputError(f"{store} was packed with other options; choose another folder, or --overwrite")
     # The old index must not describe what is written from now on.
-    (store / INDEX).unlink()
+    write_index(store, options, {})
     for video in index.values():
-        shutil.rmtree(store / video.dataset / video.video, ignore_errors=True)
+        _remove_ours(store / video.dataset / video.video, video)
     return {}
 
 
 def _pack_video(
-    video: GroupedVideo, store: Path, options: PackSettings, source: str, report: Report
+    video: GroupedVideo, folder: Path, options: PackSettings, source: str, report: Report
 ) -> tuple[StoredVideo, int]:
     """Writes one video's arrays; what goes into the index, and how many pictures cannot be decoded."""
-    partial = store / ".partial" / video.dataset / video.name
     names = (*options.maps, *options.targets)
     present = np.zeros((video.frames, len(names)), bool)
     damaged = 0
-    try:
-        partial.mkdir(parents=True)
-        arrays = {name: _new_array(partial / f"{name}.npy", video.frames, name, options) for name in names}
-        for frame, number in enumerate(video.numbers):
-            for column, name in enumerate(names):
-                path = video.path(number, name)
-                picture = _read(path, name, options)
-                if picture is not None:
-                    arrays[name][frame] = picture
-                    present[frame, column] = True
-                elif path.exists():
-                    damaged += 1
-            report(f"{video.dataset}/{video.name}", frame + 1, video.frames)
-        np.save(partial / "present.npy", present)
-        channels = {name: _finish_array(partial / f"{name}.npy", arrays.pop(name)) for name in names}
-        checksums = {path.name: sha256(path) for path in sorted(partial.glob("*.npy"))}
-        place = store / video.dataset / video.name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(partial, place)
-    except OSError as error:
-        raise OutputError(f"{store}: cannot be written: {error.strerror or error}.") from None
+    arrays = {name: _new_array(folder / f"{name}.npy", video.frames, name, options) for name in names}
+    for frame, number in enumerate(video.numbers):
+        for column, name in enumerate(names):
+            path = video.path(number, name)
+            picture = _read(path, name, options)
+            if picture is not None:
+                arrays[name][frame] = picture
+                present[frame, column] = True
+            elif path.exists():
+                damaged += 1
+        report(f"{video.dataset}/{video.name}", frame + 1, video.frames)
+    np.save(folder / "present.npy", present)
+    channels = {name: _finish_array(folder / f"{name}.npy", arrays.pop(name)) for name in names}
+    checksums = {path.name: sha256(path) for path in sorted(folder.glob("*.npy"))}
     missing = dict(zip(names, (~present).sum(0).tolist(), strict=True))
     stored = StoredVideo(video.dataset, video.name, video.frames, source, channels, missing, checksums)
     return stored, damaged
@@ -379,24 +457,62 @@ def write_index(store: Path, options: PackSettings, index: dict[tuple[str, str],
         "options": asdict(options),
         "videos": [asdict(index[key]) for key in sorted(index)],
     }
-    with replacing(store / INDEX) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(store / INDEX, content)
+
+
+class _StoredOptions(BaseModel):
+    """Options in an index."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    maps: tuple[str, ...] = Field(strict=False)
+    targets: tuple[str, ...] = Field(strict=False)
+    size: tuple[int, int] = Field(strict=False)
+    target_size: tuple[int, int] = Field(strict=False)
+    fixations_above: int | None
+
+
+class _StoredVideo(BaseModel):
+    """A video in an index."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    dataset: str
+    video: str
+    frames: int = Field(ge=0)
+    source: str
+    channels: dict[str, int]
+    missing: dict[str, int]
+    sha256: dict[str, str]
+
+
+def _stored(values: Any) -> StoredVideo:
+    """A video of an index. Raises ValueError where a name in it would lead out of the store, or a value is wrong."""
+    video = _StoredVideo(**values)
+    for name in (video.dataset, video.video, *video.channels, *video.sha256):
+        if not is_name(name) or name.startswith("."):
+            raise ValueError(f"{name!r} cannot be the name of a file in a store")
+    return StoredVideo(**video.model_dump())
 
 
 def _read_index(store: Path) -> tuple[PackSettings, dict[tuple[str, str], StoredVideo]]:
     path = store / INDEX
+    if not path.is_file():
+        raise InputError(f"{store} is no store: there is no index.json. Make one with `gasp pack`.")
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if content is None:
+            raise ValueError("it holds no JSON object")
         if content["format"] != FORMAT:
             raise InputError(f"{path} has the format {content['format']!r}; this version reads {FORMAT}")
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in content["options"].items()
-        }
-        options = PackSettings(**values)
-        videos = [StoredVideo(**video) for video in content["videos"]]
-    except FileNotFoundError:
-        raise InputError(f"{store} is no store: there is no index.json. Make one with `gasp pack`.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({error}). Run `gasp pack` again.") from None
-    return options, {(video.dataset, video.video): video for video in videos}
+        options = _StoredOptions(**content["options"])
+        for name in (*options.maps, *options.targets):
+            if not is_name(name):
+                raise ValueError(f"{name!r} cannot be the name of a map")
+        videos = [_stored(video) for video in content["videos"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{path} is damaged ({reason}). Run `gasp pack` again, into an empty folder."
+        ) from None
+    return PackSettings(**options.model_dump()), {(video.dataset, video.video): video for video in videos}

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -158,7 +159,7 @@ def is_inside(name: str) -> bool:
         isinstance(name, str)
         and 0 < len(name) < 4096
         and "\\" not in name
-        and ":" not in name
+        and not re.match("[A-Za-z]:", name)
         and "\0" not in name
         and not path.is_absolute()
         and all(part not in ("", ".", "..") for part in name.split("/"))

@@ -90,6 +90,16 @@ def read_plan(path: Path) -> Plan | None:
     return plan if plan.format == FORMAT else None
 
 
+def read_piece(folder: Path) -> Piece | None:
+    """The piece in a folder; None where there is none that is as it was written. Says nothing."""
+    return _check(folder)[1]
+
+
+def drop_description(folder: Path) -> None:
+    """Removes ``piece.json``: what was a piece is a plain folder now."""
+    (folder / _PIECE).unlink(missing_ok=True)
+
+
 class WorkFolder:
     """The work folder ``path`` of one run; see the module. Use it within :meth:`locked`."""
 
