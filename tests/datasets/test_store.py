@@ -289,23 +289,28 @@ def test_two_runs_do_not_pack_into_one_store(tmp_path):
         pack(frames, tmp_path / "store", SMALL)
 
 
-def test_a_packed_video_that_was_not_yet_named_is_taken_up(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["_Packing._put_in_place", "drop_description"])
+def test_a_packed_video_that_was_not_yet_named_is_taken_up(step, tmp_path, monkeypatch):
     frames = make_grouped(tmp_path / "Grouped_frames", size=16)
-    pack(frames, tmp_path / "whole", SMALL)
-    for step in ("_put_in_place", "write"):
-        store = tmp_path / step
+    whole, store = tmp_path / "whole", tmp_path / "store"
+    pack(frames, whole, SMALL)
 
-        def stop(*_args, **_words):
-            raise KeyboardInterrupt
+    def stop(*_args, **_words):
+        raise KeyboardInterrupt
 
-        with monkeypatch.context() as patched:
-            target = "gasp.datasets.store._Packing._put_in_place"
-            patched.setattr(target if step == "_put_in_place" else "gasp.datasets.store.write_index", stop)
-            with pytest.raises(KeyboardInterrupt):
-                pack(frames, store, SMALL)
-        with monkeypatch.context() as patched:
-            patched.setattr("gasp.datasets.store._pack_video", stop)
-            assert pack(frames, store, SMALL).packed == ["diem/talk_96x64"]
-        files = {p.relative_to(store): p.read_bytes() for p in store.rglob("*") if p.is_file()}
-        whole = tmp_path / "whole"
-        assert files == {p.relative_to(whole): p.read_bytes() for p in whole.rglob("*") if p.is_file()}
+    with monkeypatch.context() as patched:
+        patched.setattr(f"gasp.datasets.store.{step}", stop)
+        if step == "drop_description":
+            patched.setattr("gasp.datasets.store.write_index", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            pack(frames, store, SMALL)
+    if step == "drop_description":  # the index was not written: it names nothing yet
+        content = json.loads((whole / "index.json").read_text())
+        (store / "index.json").write_text(json.dumps({**content, "videos": []}))
+    with monkeypatch.context() as patched:
+        patched.setattr("gasp.datasets.store._pack_video", stop)
+        assert pack(frames, store, SMALL).packed == ["diem/talk_96x64"]
+    files = {path.relative_to(store): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    assert files == {
+        path.relative_to(whole): path.read_bytes() for path in whole.rglob("*") if path.is_file()
+    }
