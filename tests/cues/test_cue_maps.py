@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gasp.cues.cue import CUES, create_cues
+from gasp.cues.cue import CUES, FrameCue, as_result, create_cues
 from gasp.cues.drawing import draw_on_faces
 from gasp.cues.faces import draw_faces
 from gasp.cues.image_saliency import GlanceSaliency, draw_saliency
@@ -109,15 +109,20 @@ def test_every_cue_draws_a_proper_map_again_and_again(name: str) -> None:
     def run() -> list[np.ndarray]:
         [cue] = create_cues([name])
         assert cue.name == name
+        assert isinstance(cue, FrameCue)
         maps = []
         for index in range(6):
             image = np.roll(texture(*PICTURE), 3 * index, 1)
             log_saliency = np.random.default_rng(index).standard_normal(GRID).astype(np.float32)
             faces = [face((5 + i, 5, 25 + i, 30), i + 1) for i in range(3)]
             maps.append(
-                cue.step(
-                    observe(image, faces, cell=4, log_saliency=log_saliency, sound=tone(0.04), cut=index == 0)
-                )
+                as_result(
+                    cue.step(
+                        observe(
+                            image, faces, cell=4, log_saliency=log_saliency, sound=tone(0.04), cut=index == 0
+                        )
+                    )
+                ).map
             )
         return maps
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gasp.cues.observation import Observation
 from gasp.cues.speaking import Speaking, VoiceActivity
 from gasp.faces.face import Box, Face
 from helpers.observations import RATE, face, observe, texture, tone
@@ -27,6 +28,12 @@ def scene(t: int, *, speaker: Box | None, shake: int = 0) -> NDArray[np.uint8]:
     return image
 
 
+def told(cue: Speaking, observation: Observation) -> tuple[NDArray[np.uint8], list[float]]:
+    """The map, and the score of each face."""
+    result = cue.step(observation)
+    return result.map, [float(result.found[face.track_id]["speaking"]) for face in observation.faces]
+
+
 def scores(
     sound: NDArray[np.float32] | None, *, speaker: Box | None = LEFT, shake: int = 0, frames: int = 75
 ) -> NDArray[np.float64]:
@@ -36,10 +43,11 @@ def scores(
     for t in range(frames):
         faces = [face(LEFT, 1), face(RIGHT, 2)]
         heard = None if sound is None else sound[round(t * STEP * RATE) : round((t + 1) * STEP * RATE)]
-        drawn = cue.step(
-            observe(scene(t, speaker=speaker, shake=shake), faces, sound=heard, cut=t == 0, step=STEP)
+        drawn, found = told(
+            cue,
+            observe(scene(t, speaker=speaker, shake=shake), faces, sound=heard, cut=t == 0, step=STEP),
         )
-        rows.append([one.found["speaking"] for one in faces])
+        rows.append(found)
         assert drawn.max() <= np.rint(255 * max(rows[-1])) + 1
     return np.array(rows)[-38:].mean(0)
 
@@ -86,8 +94,8 @@ def test_a_cut_and_an_absence_begin_anew() -> None:
 
     def step(t: int, *, cut: bool = False, present: bool = True) -> float:
         faces = [face(LEFT)] if present else []
-        cue.step(observe(scene(t, speaker=LEFT), faces, cut=cut, step=STEP))
-        return float(faces[0].found["speaking"]) if faces else 0.0
+        _, found = told(cue, observe(scene(t, speaker=LEFT), faces, cut=cut, step=STEP))
+        return found[0] if faces else 0.0
 
     assert max(step(t) for t in range(30)) > 0.1
     assert step(30, cut=True) == 0
@@ -108,9 +116,9 @@ def test_any_box_in_any_picture_gives_scores_from_0_to_1(boxes: list[Box], size:
     cue = Speaking()
     for t in range(4):
         faces = [Face(i, box, 0.9) for i, box in enumerate(boxes)]
-        drawn = cue.step(observe(texture(*size, seed=t), faces, sound=tone(STEP), step=STEP))
+        drawn, values = told(cue, observe(texture(*size, seed=t), faces, sound=tone(STEP), step=STEP))
         assert drawn.shape == size
-        values = [float(one.found["speaking"]) for one in faces]
+        assert len(values) == len(faces)
         assert all(0 <= value <= 1 for value in values)
         assert sum(values) <= 1
 
@@ -122,8 +130,7 @@ def test_forty_faces_share_one_voice() -> None:
         faces = [
             face((x * 32, y * 30, x * 32 + 24, y * 30 + 28), 10 * y + x) for y in range(4) for x in range(10)
         ]
-        drawn = cue.step(observe(image, faces, cell=4, sound=tone(STEP), step=STEP))
-    values = [float(one.found["speaking"]) for one in faces]
+        drawn, values = told(cue, observe(image, faces, cell=4, sound=tone(STEP), step=STEP))
     assert len(values) == 40
     assert 0.3 < sum(values) <= 1
     assert drawn.any()

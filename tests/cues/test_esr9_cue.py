@@ -26,7 +26,7 @@ from gasp.faces.face import Box
 from gasp.networks import create_model
 from gasp.networks.esr9 import ESR9, ESR9Output
 from helpers import synthetic
-from helpers.faces_in_video import check_picture, frames_of, from_css, moving, observation, run
+from helpers.faces_in_video import check_picture, frames_of, from_css, moving, observation, results_of, run
 from helpers.parity import Case, case_names, fill
 
 PUBLISHED = choose_quirks(ESR9Quirks, "published", {})
@@ -118,10 +118,14 @@ def test_published_expressions(name: str) -> None:
 
     seen = observation(image, boxes)
     assert isinstance(network, ESR9)
-    ESR9Cue(network, own_statistics=own).push([seen])
+    (result,) = ESR9Cue(network, own_statistics=own).push([seen])
     for face, one in enumerate(seen.faces):
-        assert one.found["valence"] == pytest.approx(case.expected["affect"][face, 9, 0], abs=2e-3)
-        assert one.found["arousal"] == pytest.approx(case.expected["affect"][face, 9, 1], abs=2e-3)
+        assert result.found[one.track_id]["valence"] == pytest.approx(
+            case.expected["affect"][face, 9, 0], abs=2e-3
+        )
+        assert result.found[one.track_id]["arousal"] == pytest.approx(
+            case.expected["affect"][face, 9, 1], abs=2e-3
+        )
 
 
 @pytest.mark.parametrize("mode", ["published", "corrected"])
@@ -133,10 +137,12 @@ def test_maps_do_not_depend_on_grouping(mode: Any) -> None:
 
 def test_every_face_is_told_what_was_found() -> None:
     video = moving(3)
-    assert all(m.any() for m in run(stub_cue(), video))
-    for seen in video:
-        for face in seen.faces:
-            assert face.found["expression"] in (
+    results = results_of(stub_cue(), video)
+    assert all(r.map.any() for r in results)
+    for seen, result in zip(video, results, strict=True):
+        assert list(result.found) == [face.track_id for face in seen.faces]
+        for found in result.found.values():
+            assert found["expression"] in (
                 "Neutral",
                 "Happy",
                 "Sad",
@@ -146,9 +152,9 @@ def test_every_face_is_told_what_was_found() -> None:
                 "Anger",
                 "Contempt",
             )
-            assert 0 < float(face.found["expression_score"]) < 1
-            assert 0 <= float(face.found["arousal"]) <= 1
-            assert np.isfinite(float(face.found["valence"]))
+            assert 0 < float(found["expression_score"]) < 1
+            assert 0 <= float(found["arousal"]) <= 1
+            assert np.isfinite(float(found["valence"]))
 
 
 def drawn(boxes: list[Box], values: float = 0.6, height: int = 60, **switches: bool) -> NDArray[np.int64]:
@@ -199,10 +205,9 @@ def test_scaled_gradcam_never_exceeds_one() -> None:
 def test_the_mode_decides_which_statistics_count() -> None:
     for mode, own in (("published", True), ("corrected", False)):
         assert stub_cue(mode=mode).quirks.own_statistics is own
-    video, other = moving(1), moving(1)
-    run(stub_cue(), video)
-    run(stub_cue(own_statistics=True), other)
-    assert video[0].faces[0].found != other[0].faces[0].found
+    (one,) = results_of(stub_cue(), moving(1))
+    (other,) = results_of(stub_cue(own_statistics=True), moving(1))
+    assert one.found[1] != other.found[1]
 
 
 @pytest.mark.parametrize("mode", ["published", "corrected"])

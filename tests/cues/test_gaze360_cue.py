@@ -31,7 +31,16 @@ from gasp.errors import UsageError
 from gasp.faces.face import Box
 from gasp.networks import create_model
 from gasp.networks.gaze360 import Gaze360, gaze_direction
-from helpers.faces_in_video import check_picture, frames_of, from_css, moving, observation, run, video_of
+from helpers.faces_in_video import (
+    check_picture,
+    frames_of,
+    from_css,
+    moving,
+    observation,
+    results_of,
+    run,
+    video_of,
+)
 from helpers.parity import Case, case_names
 
 PUBLISHED = choose_quirks(Gaze360Quirks, "published", {})
@@ -156,10 +165,14 @@ def test_published_crops_and_directions(name: str) -> None:
     # A window of seven frames is complete in the middle of the video only: that is the cue without late windows.
     cue = Gaze360Cue(network, mode="published", late_windows=False, height_as_mean=published)  # type: ignore[arg-type]
     video = video_of(case)
-    cue.push(video)
-    faces = video[3].faces
+    found = cue.push(video)[3].found
     angles = torch.deg2rad(
-        torch.tensor([[face.found["gaze_yaw"], face.found["gaze_pitch"]] for face in faces])
+        torch.tensor(
+            [
+                [found[face.track_id]["gaze_yaw"], found[face.track_id]["gaze_pitch"]]
+                for face in video[3].faces
+            ]
+        )
     )
     tolerance = case.about["tolerance"]
     np.testing.assert_allclose(gaze_direction(angles), case.expected["cartesian"], **tolerance)
@@ -198,10 +211,12 @@ def test_windows_share_crops() -> None:
 @pytest.mark.parametrize("mode", ["published", "corrected"])
 def test_maps_do_not_depend_on_grouping(mode: Any) -> None:
     videos = [moving(22) for _ in range(3)]
-    maps = [run(stub_cue(mode=mode), video, batch) for video, batch in zip(videos, (1, 5, 22), strict=True)]
-    for other, video in zip(maps[1:], videos[1:], strict=True):
-        np.testing.assert_array_equal(other, maps[0])
-        assert [[f.found for f in o.faces] for o in video] == [[f.found for f in o.faces] for o in videos[0]]
+    results = [
+        results_of(stub_cue(mode=mode), video, batch) for video, batch in zip(videos, (1, 5, 22), strict=True)
+    ]
+    for others in results[1:]:
+        np.testing.assert_array_equal([r.map for r in others], [r.map for r in results[0]])
+        assert [r.found for r in others] == [r.found for r in results[0]]
 
 
 @torch.inference_mode()
@@ -212,14 +227,14 @@ def test_a_window_gives_what_the_plain_network_gives() -> None:
     video = moving(8, people=1)
     video[4] = moving(8, people=2)[3]  # somebody appears
     cue = Gaze360Cue(network, face_box=True)
-    run(cue, video)
+    results = results_of(cue, video)
     crops = []
     for number in range(1, 8):
         box = next(f.box for f in video[number].faces if f.track_id == 1)
         image = video[number].frame.image[int(box.y1) : int(box.y2), int(box.x1) : int(box.x2)]
         crops.append(torch.from_numpy(cv2.resize(image, (224, 224))).permute(2, 0, 1).float() / 255)
     plain = network(normalise(torch.stack(crops), height_as_mean=False)[None]).angles[0]
-    found = video[4].faces[0].found
+    found = results[4].found[1]
     np.testing.assert_allclose([found["gaze_yaw"], found["gaze_pitch"]], torch.rad2deg(plain), atol=1e-3)
 
 
@@ -227,9 +242,9 @@ def test_published_alignment() -> None:
     video = moving(24, people=1)
     cue = stub_cue(mode="published")
     assert cue.future == 12
-    maps = cue.push(video)
-    assert len(maps) == 12
-    maps += cue.finish()
+    results = cue.push(video)
+    assert len(results) == 12
+    maps = [result.map for result in [*results, *cue.finish()]]
     with_faces = [bool(o.faces) for o in video]
     assert [bool(m.any()) for m in maps] == [w and k < 12 for k, w in enumerate(with_faces)]
     short = run(stub_cue(mode="published"), moving(10, people=1))
@@ -238,8 +253,10 @@ def test_published_alignment() -> None:
 
 def test_every_frame_has_its_map_when_corrected() -> None:
     video = moving(5, people=3)
-    assert all(m.any() for m in run(stub_cue(), video))
-    assert all("gaze_yaw" in face.found for o in video for face in o.faces)
+    results = results_of(stub_cue(), video)
+    assert all(r.map.any() for r in results)
+    for seen, result in zip(video, results, strict=True):
+        assert all("gaze_yaw" in result.found[face.track_id] for face in seen.faces)
 
 
 def test_a_window_follows_the_person_not_the_place() -> None:
@@ -256,11 +273,10 @@ def test_a_window_follows_the_person_not_the_place() -> None:
             for i in range(9)
         ]
 
-    tracked, listed = video(), video()
-    run(stub_cue(), tracked)
-    run(stub_cue(list_position=True), listed)
-    yaw = {face.track_id: face.found["gaze_yaw"] for face in tracked[4].faces}
-    mixed = {face.track_id: face.found["gaze_yaw"] for face in listed[4].faces}
+    tracked = results_of(stub_cue(), video())[4].found
+    listed = results_of(stub_cue(list_position=True), video())[4].found
+    yaw = {track_id: found["gaze_yaw"] for track_id, found in tracked.items()}
+    mixed = {track_id: found["gaze_yaw"] for track_id, found in listed.items()}
     assert abs(yaw[1] - yaw[2]) > 20  # type: ignore[operator]
     assert abs(mixed[1] - mixed[2]) < abs(yaw[1] - yaw[2])  # type: ignore[operator]
 
@@ -402,9 +418,9 @@ def test_numbers_that_are_none_cost_only_their_face(caplog: pytest.LogCaptureFix
         return angles
 
     cue._look = look  # type: ignore[method-assign]
-    maps = run(cue, video)
-    assert len(maps) == 6
-    assert all("gaze_yaw" not in o.faces[0].found for o in video)
+    results = results_of(cue, video)
+    assert len(results) == 6
+    assert all(video[k].faces[0].track_id not in r.found for k, r in enumerate(results))
     assert cue.failures == 6
     assert caplog.text.count("not numbers") == 1
 

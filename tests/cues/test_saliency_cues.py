@@ -77,11 +77,11 @@ def outputs_of(
     monkeypatch.setattr(cue, "_grey", record)
     drawn, start, turn = [], 0, 0
     while start < len(seen):
-        drawn += cue.push(seen[start : start + sizes[turn % len(sizes)]])
+        drawn += [r.map for r in cue.push(seen[start : start + sizes[turn % len(sizes)]])]
         start += sizes[turn % len(sizes)]
         turn += 1
         assert 0 <= min(start, len(seen)) - len(drawn) <= cue.future
-    drawn += cue.finish()
+    drawn += [r.map for r in cue.finish()]
     assert len(drawn) == len(seen)
     return outputs, drawn
 
@@ -438,8 +438,8 @@ def test_maps_do_not_depend_on_how_frames_are_grouped(networks: Any) -> None:
     drawn = []
     for size in (1, 4, 9):
         cue = Dave(networks("dave"), input_size=(32, 32), mode="published", fps=FPS)
-        maps = [m for i in range(0, 9, size) for m in cue.push(seen[i : i + size])] + cue.finish()
-        drawn.append(maps)
+        results = [r for i in range(0, 9, size) for r in cue.push(seen[i : i + size])] + cue.finish()
+        drawn.append([r.map for r in results])
     for one, other, third in zip(*drawn, strict=True):
         assert np.array_equal(one, other)
         assert np.array_equal(one, third)
@@ -454,7 +454,7 @@ def test_values_that_are_no_numbers_make_a_black_map_and_are_said_once(
     with torch.no_grad():
         network.get_parameter("post_cnn.inv_res.conv.3.weight").fill_(float("nan"))
     cue = Unisal(network, input_size=(32, 32))
-    drawn = cue.push(seen)
+    drawn = [r.map for r in cue.push(seen)]
     assert len(drawn) == 3
     assert all(m.shape == (360, 640, 3) and not m.any() for m in drawn)
     assert cue.failures == 3
@@ -484,7 +484,7 @@ def test_one_frame_and_none() -> None:
     assert Unisal(network).finish() == []  # type: ignore[arg-type]
     cue = Unisal(network, mode="published", input_size=(32, 32))  # type: ignore[arg-type]
     (drawn,) = cue.push(observations(1))
-    assert drawn.shape == (40, 60, 3)
+    assert drawn.map.shape == (40, 60, 3)
     assert cue.finish() == []
 
 

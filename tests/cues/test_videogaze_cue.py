@@ -21,7 +21,7 @@ from gasp.faces.face import Box
 from gasp.networks import create_model
 from gasp.networks.videogaze import VideoGaze
 from helpers import synthetic
-from helpers.faces_in_video import check_picture, moving, observation, run, video_of
+from helpers.faces_in_video import check_picture, moving, observation, results_of, run, video_of
 from helpers.parity import Case, case_names
 
 PUBLISHED = choose_quirks(VideoGazeQuirks, "published", {})
@@ -89,16 +89,17 @@ def test_published_window(name: str) -> None:
     video = video_of(case)
     for seen in video[:3]:
         seen.faces.clear()
-    cue.push(video)
+    result = cue.push(video)[3]
 
     tolerance = case.about["tolerance"]
     np.testing.assert_allclose(rows[-1].reshape(2, 7), case.expected["in_frame"], **tolerance)
     for row, face in enumerate(video[3].faces):
         best = case.expected["target"][row]
-        assert face.found["gaze_in_frame"] == pytest.approx(case.expected["in_frame"][row, best], abs=1e-4)
+        found = result.found[face.track_id]
+        assert found["gaze_in_frame"] == pytest.approx(case.expected["in_frame"][row, best], abs=1e-4)
         y, x = np.unravel_index(case.expected["heatmap"][row].argmax(), (20, 20))
-        assert face.found["gaze_target_x"] == pytest.approx((x + 0.5) * 8)
-        assert face.found["gaze_target_y"] == pytest.approx((y + 0.5) * 4.8)
+        assert found["gaze_target_x"] == pytest.approx((x + 0.5) * 8)
+        assert found["gaze_target_y"] == pytest.approx((y + 0.5) * 4.8)
 
 
 @pytest.mark.parametrize("name", case_names("videogaze", "window_*"))
@@ -300,9 +301,10 @@ def test_numbers_that_are_none_cost_only_their_face(caplog: pytest.LogCaptureFix
     quick.encode_head = lambda faces: plain(faces).index_fill(0, torch.tensor([0]), float("nan"))  # type: ignore[method-assign]
     cue = VideoGazeCue(quick)
     video = moving(4, people=2)
-    assert len(run(cue, video)) == 4
+    results = results_of(cue, video)
+    assert len(results) == 4
     assert cue.failures > 0
-    assert "gaze_in_frame" in video[1].faces[1].found
+    assert "gaze_in_frame" in results[1].found[video[1].faces[1].track_id]
     assert caplog.text.count("not numbers") == 1
 
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.cues.cue import Cue, CueResult
 from gasp.cues.observation import Observation
 from gasp.faces.face import Box, Face
 from gasp.video.frames import Frame
 from helpers import synthetic
 from helpers.parity import Case
-
-
-class Cue(Protocol):
-    def push(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]: ...
-
-    def finish(self) -> list[NDArray[np.uint8]]: ...
 
 
 def from_css(box: Sequence[int]) -> Box:
@@ -71,10 +65,17 @@ def moving(frames: int, people: int = 2, height: int = 72, width: int = 96) -> l
 
 def run(cue: Cue, video: Sequence[Observation], batch: int = 1) -> list[NDArray[np.uint8]]:
     """The maps of a whole video, pushed in groups of ``batch`` frames."""
-    maps = []
+    return [result.map for result in results_of(cue, video, batch)]
+
+
+def results_of(cue: Cue, video: Sequence[Observation], batch: int = 1) -> list[CueResult]:
+    """The results of a whole video, pushed in groups of ``batch`` frames."""
+    results = []
     for start in range(0, len(video), batch):
-        maps += cue.push(video[start : start + batch])
-    return [*maps, *cue.finish()]
+        results += cue.push(video[start : start + batch])
+    results += cue.finish()
+    assert not any(face.found for seen in video for face in seen.faces)
+    return results
 
 
 def check_picture(case: Case, name: str, actual: NDArray[np.generic]) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gasp.config.settings import PredictSettings
-from gasp.cues.cue import create_cues
+from gasp.cues.cue import FrameCue, create_cues
 from gasp.errors import UsageError
 from gasp.networks import create_model
 from gasp.pipeline.pipeline import Networks, Pipeline, find_focus
@@ -21,7 +21,7 @@ from gasp.pipeline.prediction import Prediction
 from gasp.video import open_source
 
 
-class Broken:
+class Broken(FrameCue):
     """A cue in the place of ``motion`` that does not do at every third frame what cues do."""
 
     name = "motion"

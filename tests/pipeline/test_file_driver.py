@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gasp.config.settings import PredictSettings
+from gasp.cues.cue import FrameCue
 from gasp.errors import InputError
 from gasp.pipeline.pipeline import Networks, Pipeline
 from gasp.pipeline.predict import predict_source
@@ -17,7 +18,7 @@ from gasp.video import open_source
 from gasp.video.frames import Frame
 
 
-class Ear:
+class Ear(FrameCue):
     """Remembers how many samples it was given with every frame."""
 
     name = "ear"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import gasp
 from gasp.config.settings import DEFAULT_CUES, PredictSettings
+from gasp.cues.cue import FrameCue
 from gasp.errors import InputError, UsageError
 from gasp.pipeline.pipeline import Networks, Pipeline
 from gasp.pipeline.predict import predict_source
@@ -142,7 +143,7 @@ def test_without_faces_nobody_is_found(pictures: NDArray[np.uint8]) -> None:
 def test_sound_reaches_the_cues_frame_by_frame(
     tmp_path: Path, networks: Networks, pictures: NDArray[np.uint8]
 ) -> None:
-    class Ear:
+    class Ear(FrameCue):
         name = "ear"
 
         def __init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gasp.config.settings import PredictSettings
-from gasp.cues.cue import create_cues
+from gasp.cues.cue import Cue, CueResult, create_cues
 from gasp.cues.observation import Observation
 from gasp.errors import UsageError
 from gasp.pipeline.pipeline import Networks, Pipeline
@@ -21,7 +22,7 @@ from gasp.pipeline.prediction import Prediction
 from gasp.video import open_source
 
 
-class Centred:
+class Centred(Cue):
     """Draws the sum of the indices of the frames around each one, borders repeated."""
 
     def __init__(self, past: int, future: int, name: str = "motion") -> None:
@@ -32,7 +33,7 @@ class Centred:
         self.waiting: deque[Observation] = deque()
         self.drawn = 0
 
-    def push(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]:
+    def push(self, observations: Sequence[Observation]) -> list[CueResult]:
         maps = []
         for observation in observations:
             self.indices.append(observation.frame.index)
@@ -41,17 +42,16 @@ class Centred:
                 maps.append(self._draw())
         return maps
 
-    def finish(self) -> list[NDArray[np.uint8]]:
+    def finish(self) -> list[CueResult]:
         return [self._draw() for _ in range(len(self.waiting))]
 
-    def _draw(self) -> NDArray[np.uint8]:
+    def _draw(self) -> CueResult:
         observation = self.waiting.popleft()
         last = len(self.indices) - 1
         window = [self.indices[min(last, max(0, self.drawn + k))] for k in range(-self.past, self.future + 1)]
         self.drawn += 1
-        for face in observation.faces:
-            face.found["seen"] = float(observation.frame.index)
-        return np.full(observation.grid, sum(window), np.uint8)
+        found = {face.track_id: {"seen": float(observation.frame.index)} for face in observation.faces}
+        return CueResult(np.full(observation.grid, sum(window), np.uint8), found)
 
 
 def expected(index: int, count: int, past: int, future: int) -> int:
@@ -154,7 +154,7 @@ def test_a_map_of_the_wrong_form_costs_itself_alone(networks: Networks, pictures
     pipeline = Pipeline(
         PredictSettings(batch=4),
         networks,
-        cues=[Failing(5, lambda maps: [m.astype(float) for m in maps[:1]] + maps[1:])],
+        cues=[Failing(5, lambda maps: [replace(m, map=m.map.astype(float)) for m in maps[:1]] + maps[1:])],
     )
     predictions = list(predict_source(open_source(pictures), pipeline))
     # The batch of frames 4 to 7 completed 2 to 5.
