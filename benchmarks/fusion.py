@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from gasp.fusion.gasp import FusionNetwork, GaspFusion, scale_maps
-from gasp.networks import create_model
 from gasp.fusion.inputs import normalise_maps, stack_maps
+from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.weights.preprocessing import GASP_2021
 
