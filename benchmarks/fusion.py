@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from gasp.fusion.gasp import FusionNetwork, GaspFusion, scale_maps
+from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.weights.preprocessing import GASP_2021
@@ -59,7 +60,7 @@ class PlainDriver:
         """Frames that only pass through the window."""
         form = self.fusion.preprocessing
         for maps in frames:
-            self.window.append(form.normalise(torch.from_numpy(form.stack(maps)).to(self.device)))
+            self.window.append(normalise_maps(torch.from_numpy(stack_maps(maps, form)).to(self.device), form))
 
 
 def make(name: str) -> FusionNetwork:

@@ -131,24 +131,40 @@ _GASP_CITATION = (
 
 
 def _gasp(
-    key: str, title: str, network: str, identifier: str, window: int, *, folder: str = "", **changes: Any
+    key: str,
+    title: str,
+    network: str,
+    identifier: str,
+    window: int,
+    *,
+    folder: str = "",
+    inputs: tuple[str, ...] = GASP_INPUTS,
+    note: str = "",
 ) -> Entry:
-    """An entry of the GASP family; ``folder`` is its name on disk where that differs from the address."""
+    """An entry of the GASP family.
+
+    ``folder`` is its name on disk, where that differs from the address; the server may have it under both. Without
+    ``inputs``, nobody published the network's options.
+    """
     address = f"pretrained_{network.lower()}"
     base = "saliency_prediction/gasp/checkpoints"
     remote = f"{base}/{address}/{network}/{identifier}"
     local = f"{base}/{folder or address}/{network}/{identifier}"
-    options: dict[str, Any] = {"modalities": 5}
-    if window > 1:
+    places = tuple(dict.fromkeys((remote, local)))
+    options: dict[str, Any] = {"modalities": len(inputs)} if inputs else {}
+    if inputs and window > 1:
         options |= {"sequence_len": window, "sequence_norm": True}
-    inputs = changes.get("inputs", GASP_INPUTS)
     return Entry(
         name=f"gasp-{key.replace('_', '-')}",
         title=title,
         network=network,
-        options=options | {"modalities": len(inputs)},
+        options=options,
         folder=local,
-        files=(RemoteFile("last_model.pt", (f"{_HAMBURG}/{MODELS_FOLDER}/{remote}/last_model.pt",)),),
+        files=(
+            RemoteFile(
+                "last_model.pt", tuple(f"{_HAMBURG}/{MODELS_FOLDER}/{p}/last_model.pt" for p in places)
+            ),
+        ),
         checkpoint="last_model.pt",
         layout=Layout(),
         preprocessing=Preprocessing(120, 120, KINETICS_MEAN, KINETICS_STD, window, window - 1),
@@ -161,7 +177,9 @@ def _gasp(
         homepage="https://github.com/knowledgetechnologyuhh/gasp",
         aliases=(key,),
         other_folders=(remote,) if remote != local else (),
+        note=note,
         inputs=inputs,
+        options_from_file=not inputs,
     )
 
 
@@ -264,6 +282,18 @@ ENTRIES: tuple[Entry, ...] = (
         "53ea3d5639d647fc86e3974d6e1d1719",
         window=10,
         folder="pretrained_seqeuncegaspdamencgmualstmconv",  # spelled so on disk in 2021
+    ),
+    _gasp(
+        "seqdamalstmgmu_abd7f5d2",
+        "GASP, DAM + LARGMU, a further run",
+        "SequenceGASPDAMEncALSTMGMUConv",
+        "abd7f5d2c76147f685c3082f5bdb733d",
+        window=10,
+        inputs=(),
+        note=(
+            "Its modalities and context are not published: their numbers are read from the tensors when it is loaded, "
+            "and the names must be given unless there are the usual five."
+        ),
     ),
     _gasp(
         "damgmu",

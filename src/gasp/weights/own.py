@@ -23,7 +23,7 @@ from gasp.networks import create_model
 from gasp.weights.checkpoints import CHECKPOINT_SUFFIXES
 from gasp.weights.open import open_weights
 from gasp.weights.shipped import packaged, read_metadata
-from gasp.work.files import replacing, sha256
+from gasp.work.files import replacing, require_regular, sha256
 
 FORMAT = "gasp-1"
 
@@ -79,9 +79,7 @@ def describe(path: str | Path) -> dict[str, str]:
     The licence comes from the file's header or, for downloaded files, from the record beside it; "unknown"
     otherwise. Of a folder, the checksum is that of the sorted list of its files' checksums and names.
     """
-    path = Path(path)
-    if not path.exists():
-        raise WeightsError(f"{path}: no such file.")
+    path = require_regular(Path(path), WeightsError)
     return {"file": path.name, "sha256": _checksum(path), "licence": _licence(path)}
 
 
