@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gasp import _renamed
 from gasp._version import __version__
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ _HOMES = {
 }
 
 __all__ = ["__version__", "create_model", "list_models", "load_checkpoint", "metrics", "predict"]
+
+
+_renamed.install()
 
 
 def __getattr__(name: str) -> Any:

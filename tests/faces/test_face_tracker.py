@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gasp.faces.face import Box, Detection, Face
-from gasp.faces.tracker import FaceTracker, TrackerSettings, likeness_matrix, _looks
+from gasp.faces.tracker import FaceTracker, TrackerSettings, _looks, likeness_matrix
 
 HEIGHT, WIDTH, SIDE = 240, 480, 40
 RED, BLUE, GREEN = (200, 40, 40), (40, 40, 200), (40, 180, 60)

@@ -17,8 +17,8 @@ from gasp.demo import clip_path
 from gasp.networks import create_model
 from gasp.pipeline.pipeline import Networks, Pipeline
 from gasp.pipeline.predict import predict_source
-from gasp.pipeline.timing import step_of
 from gasp.pipeline.prediction import Prediction
+from gasp.pipeline.timing import step_of
 from gasp.results.output_settings import OutputSettings
 from gasp.runs.run import run_source
 from gasp.video import VideoWriter, open_source

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from gasp._renamed import renamed
 from gasp.config.base import NoEffect, Settings, read_values
 from gasp.config.plugins import plugin_names
 from gasp.cues.cue import CUES, PUBLISHED_CUES
@@ -246,3 +247,14 @@ def _check_network(entry: Entry, networks: tuple[str, ...], what: str) -> None:
         raise ValueError(
             f"the weights {entry.name!r} are those of the network {entry.network}, not for {what}"
         )
+
+
+__getattr__ = renamed(
+    __name__,
+    {
+        "PipelineConfig": "PipelineSettings",
+        "CueConfig": "CueSettings",
+        "FacesConfig": "FacesSettings",
+        "FusionConfig": "FusionSettings",
+    },
+)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from gasp._renamed import renamed
 from gasp.datasets.grouped import (
     FIXATED,
     FIXATIONS,
@@ -516,3 +517,6 @@ def _read_index(store: Path) -> tuple[PackSettings, dict[tuple[str, str], Stored
             f"{path} is damaged ({reason}). Run `gasp pack` again, into an empty folder."
         ) from None
     return PackSettings(**options.model_dump()), {(video.dataset, video.video): video for video in videos}
+
+
+__getattr__ = renamed(__name__, {"PackOptions": "PackSettings"})

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gasp._renamed import renamed
 from gasp.config.settings import PredictSettings
 from gasp.datasets.video_set import VideoSet
 from gasp.errors import GaspError, UsageError
@@ -136,3 +137,6 @@ def _gaze_fingerprint(videos: VideoSet, video: str) -> str:
     for values in (fixations.x, fixations.y, fixations.onset, fixations.duration, fixations.weight):
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
+
+
+__getattr__ = renamed(__name__, {"GenerateOptions": "gasp.results.grouped:GenerateSettings"})
