@@ -153,7 +153,7 @@ def test_wrong_keys_are_named(text, message, tmp_path):
 def test_what_is_no_preset_is_refused(text, tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"mine\.json"):
+    with pytest.raises((InputError, UsageError), match=r"mine\.json"):
         read_training_file(path)
     with pytest.raises(InputError, match="does not exist"):
         read_training_file(tmp_path / "none.json")

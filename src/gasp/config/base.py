@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from gasp.config.documents import read_document
 from gasp.config.problems import explain
-from gasp.errors import InputError, UsageError
+from gasp.errors import UsageError
 
 
 class NoEffect:
@@ -60,19 +59,7 @@ def read_values(path: Path, what: str) -> dict[str, Any]:
     Raises :class:`gasp.errors.InputError` when the file cannot be read and :class:`gasp.errors.UsageError` when it
     holds no fields.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path} cannot be read: it does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read: {reason}.") from error
-    try:
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is not {path.suffix.lstrip('.').upper()}: {' '.join(str(error).split())}"
-        ) from error
+    values = read_document(path)
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"{path} does not describe {what}")
     return values

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from gasp.config.documents import read_document
 from gasp.config.presets2021 import (
     Preset,
     inference_preset,
@@ -80,29 +81,13 @@ def write_preset(path: str | Path, preset: Preset) -> None:
 
 
 def _read(path: Path, base: Preset) -> Preset:
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repetition)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from None
+    content = read_document(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no JSON object, but a {type(content).__name__}")
     wrong = [*_wrong_keys(content, base), *_wrong_kinds(content, base), *_wrong_models(content)]
     if wrong:
         raise UsageError(f"{path}: {'; '.join(wrong)}")
     return base | {"config_info": {}} | content
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file, in which no key may stand twice."""
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
-    return content
 
 
 def _wrong_keys(content: Preset, base: Preset) -> list[str]:

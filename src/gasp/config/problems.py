@@ -10,6 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from gasp.naming import nearest
 
+_LONGEST = 120
+"""Signs of a value that are repeated."""
+
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """One sentence part per wrong field of ``model``."""
@@ -31,7 +34,11 @@ def _say(problem: Any, model: type[BaseModel]) -> str:
     if problem["type"] == "literal_error":
         valid = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         message = f"unknown{nearest(str(problem['input']), valid)}"
-    start = f"{name} = {problem['input']!r}: " if name else ""
+    shown = repr(problem["input"])
+    shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    start = f"{name} = {shown}: " if name else ""
+    if len(message) > 4 * _LONGEST:
+        message = f"{message[: 2 * _LONGEST]}...{message[-2 * _LONGEST :]}"
     return f"{start}{message[0].lower()}{message[1:]}"
 
 

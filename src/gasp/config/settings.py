@@ -34,11 +34,11 @@ class PredictSettings(Settings):
     cues: tuple[str, ...] = Field(default_factory=lambda data: data["pipeline"].cue_names)
     faces: str = Field(default_factory=lambda data: data["pipeline"].faces.detector)
     sound: bool = True
-    every: int = Field(default=1, ge=1)
+    every: int = Field(default=1, ge=1, le=10**6)
     batch: int = Field(default=8, ge=1, le=256)
     device: Annotated[str, NoEffect] = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     threads: Annotated[int, NoEffect] = Field(default=0, ge=0, le=1024)
     piece: int = Field(default=0, ge=0, le=10**9)
 

@@ -71,10 +71,10 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    device = torch.device(name)
-    if (device.index or 0) >= count.get(device.type, 0):
+    kind, _, number = name.partition(":")
+    if int(number or 0) >= count.get(kind, 0):
         raise UsageError(f"device = {name!r} cannot be used on this machine; run with --device cpu or auto")
-    return device
+    return torch.device(name)
 
 
 def _open_all(settings: PredictSettings) -> dict[str, Weights]:
