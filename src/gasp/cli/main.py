@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import logging
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from gasp._version import __version__
+from gasp.cli.streams import flush_output, is_output_error, mend_streams
 from gasp.errors import GaspError
 
 COMMANDS = {
@@ -31,12 +35,13 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and tells its exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    mend_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(wanted=next((word for word in given if word in COMMANDS), None))
-    options = parser.parse_args(given)
+    options = parse(parser, given)
     if options.command is None:
         parser.print_help()
-        return 0
+        return 0 if flush_output() is None else 1
     return run_command(
         lambda: int(import_module(f"gasp.cli.{options.command}").run(options)),
         quiet=options.quiet,
@@ -44,21 +49,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
 
 
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; help and versions that cannot be printed are told as such. Exits as argparse does."""
+    try:
+        return parser.parse_args(arguments)
+    except SystemExit as end:
+        problem = flush_output()
+        if problem is not None:
+            _say_error(problem)
+            raise SystemExit(1) from None
+        raise end from None
+
+
 def run_command(run: Callable[[], int], *, quiet: bool, verbose: bool) -> int:
     """Runs one command; errors become one block on standard error and an exit status."""
     _set_up_logging(quiet, verbose)
     try:
-        return run()
+        status = run()
     except GaspError as error:
         _say_error(str(error))
         return error.exit_status
     except KeyboardInterrupt as stop:
+        # The end of the interpreter takes a moment; another Ctrl-C would only add a traceback.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
         _say_error(str(stop) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; a second complaint at exit would help nobody.
-        sys.stdout = None
+        flush_output()
         return 1
+    except OSError as error:
+        if not is_output_error(error):
+            raise
+        flush_output()
+        _say_error(f"standard output cannot be written: {error.strerror}")
+        return 1
+    problem = flush_output()
+    if problem is not None:
+        _say_error(problem)
+        return 1
+    return status
 
 
 def _parser(wanted: str | None) -> argparse.ArgumentParser:
@@ -104,7 +134,8 @@ def _say_error(message: str) -> None:
     block = textwrap.fill(
         f"gasp: error: {message}", 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
-    print(block if "\n" not in message else f"gasp: error: {message}", file=sys.stderr)
+    with suppress(OSError):  # there may be nowhere left to complain
+        print(block if "\n" not in message else f"gasp: error: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -270,7 +270,7 @@ class _Packing:
         problem = video.problem()
         if problem is not None:
             self.summary.refused[label] = f"{video.folder} {problem}; it looks half-written"
-            logger.warning("%s", self.summary.refused[label])
+            logger.error("%s", self.summary.refused[label])
             return
         source = video.fingerprint((*self.options.maps, *self.options.targets))
         known = self.index.get((video.dataset, video.name))

@@ -21,8 +21,10 @@ def run_program(
     arguments: Sequence[str] | None,
 ) -> int:
     """Parses the command line and runs; 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    from gasp.cli.main import run_command
+    from gasp.cli.main import parse, run_command
+    from gasp.cli.streams import mend_streams
 
+    mend_streams()
     parser = argparse.ArgumentParser(
         prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -31,7 +33,7 @@ def run_program(
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
     loudness.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     return run_command(lambda: run(options), quiet=options.quiet, verbose=options.verbose)
 
 
