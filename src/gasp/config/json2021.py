@@ -84,10 +84,15 @@ def _read(path: Path, base: Preset) -> Preset:
     content = read_document(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no JSON object, but a {type(content).__name__}")
-    wrong = [*_wrong_keys(content, base), *_wrong_kinds(content, base), *_wrong_models(content)]
+    wrong = find_problems(content, base)
     if wrong:
         raise UsageError(f"{path}: {'; '.join(wrong)}")
     return base | {"config_info": {}} | content
+
+
+def find_problems(content: Preset, base: Preset) -> list[str]:
+    """What cannot be right in a preset: unknown keys, values of another kind than the base's, no models."""
+    return [*_wrong_keys(content, base), *_wrong_kinds(content, base), *_wrong_models(content)]
 
 
 def _wrong_keys(content: Preset, base: Preset) -> list[str]:

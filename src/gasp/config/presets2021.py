@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from gasp.errors import UsageError
 from gasp.naming import nearest
@@ -453,6 +453,12 @@ def training_presets() -> list[str]:
 def inference_presets() -> list[str]:
     """Names of the inference presets."""
     return list(_INFERENCE)
+
+
+def summaries(kind: Literal["training", "inference"]) -> dict[str, str]:
+    """What each training or inference preset is for, in a sentence, by its name."""
+    presets = _TRAINING if kind == "training" else _INFERENCE
+    return {name: preset["config_info"]["summary"] for name, preset in presets.items()}
 
 
 def training_preset(name: str) -> Preset:

@@ -16,6 +16,7 @@ class Captured(FrameCue):
     """
 
     name = "captured"
+    needs_saliency = False
 
     def __init__(self, *, full: bool = False) -> None:
         self.full = full

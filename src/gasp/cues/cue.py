@@ -41,14 +41,16 @@ class Cue(ABC):
     ``name``: that of the modality. ``past``: frames before its own on which a map depends, so that a cue begun that
     many frames earlier (at a frame of the same ``number``) gives the same map; None: everything since the beginning of
     the video. ``future``: frames it looks ahead: the map of frame k is there once frame k + ``future`` was pushed. Both
-    are valid after :meth:`begin`. ``sound_rate``: samples per second that it asks for. ``failures``: results that were
-    not numbers so far, which the cue has left out, said once, and counted here.
+    are valid after :meth:`begin`. ``sound_rate``: samples per second that it asks for. ``needs_saliency``: whether it
+    uses ``log_saliency`` of observations; where no cue does, the packaged network need not look at frames.
+    ``failures``: results that were not numbers so far, which the cue has left out, said once, and counted here.
     """
 
     name: str
     past: int | None = 0
     future: int = 0
     sound_rate: int = 16000
+    needs_saliency: bool = True
     failures: int = 0
 
     def begin(self, step: float) -> None:  # noqa: B027  (most cues count frames, not seconds)

@@ -88,6 +88,7 @@ class ESR9Cue(Cue):
     """
 
     name = "esr9"
+    needs_saliency = False
 
     def __init__(
         self,

@@ -94,6 +94,7 @@ class Gaze360Cue(Cue):
     """
 
     name = "gaze360"
+    needs_saliency = False
 
     def __init__(
         self,

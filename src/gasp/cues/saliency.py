@@ -53,6 +53,8 @@ class SaliencyCue(Cue, Generic[Features]):
     of which a value is not a number is black, said once and counted in ``failures``.
     """
 
+    needs_saliency = False
+
     def __init__(
         self,
         network: nn.Module,

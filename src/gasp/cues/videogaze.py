@@ -89,6 +89,7 @@ class VideoGazeCue(Cue):
     """
 
     name = "videogaze"
+    needs_saliency = False
 
     def __init__(
         self,

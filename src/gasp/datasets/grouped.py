@@ -19,14 +19,14 @@ from PIL import Image, UnidentifiedImageError
 
 from gasp.errors import InputError
 from gasp.naming import nearest
+from gasp.video.grouped import CAPTURED as CAPTURED
+from gasp.video.grouped import COUNTER, frame_numbers, image_path
 
-CAPTURED = "captured"
 DENSITY, FIXATIONS = "transformed_salmap", "transformed_fixmap"
 TARGETS = (DENSITY, FIXATIONS)
 FIXATED = 127
 """Pixels of stored fixation maps above this are fixated: JPEG leaves a haze around points."""
 
-_COUNTER = "_1.jpg"
 _OLD_NAMES = {"captured": CAPTURED, "videogaze": "det_transformed_vidgaze"}
 
 
@@ -66,7 +66,7 @@ class GroupedVideo:
     @cached_property
     def numbers(self) -> list[int]:
         """The frames' numbers in order."""
-        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+        return frame_numbers(self.folder)
 
     @property
     def frames(self) -> int:
@@ -75,14 +75,14 @@ class GroupedVideo:
 
     def path(self, number: int, name: str) -> Path:
         """Where the picture ``name`` of frame ``number`` lies; only counter 1 is ever read."""
-        return self.folder / str(number) / f"{name}{_COUNTER}"
+        return image_path(self.folder, number, name)
 
     def names(self) -> list[str]:
         """Names of the pictures that at least one frame has, sorted; a map that is black for long is found too."""
         found: set[str] = set()
         for number in self.numbers:
             with os.scandir(self.folder / str(number)) as files:
-                found |= {file.name.removesuffix(_COUNTER) for file in files if file.name.endswith(_COUNTER)}
+                found |= {file.name.removesuffix(COUNTER) for file in files if file.name.endswith(COUNTER)}
         return sorted(found)
 
     def problem(self) -> str | None:

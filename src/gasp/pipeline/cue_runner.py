@@ -34,7 +34,7 @@ class CueRunner:
     next frame if ``make`` is there to make a new one; without, one that is no :class:`~gasp.cues.cue.FrameCue` has
     failed for good. ``step``: nominal seconds between frames.
 
-    ``past``, ``future`` and ``sound_rate`` are those that the cue declares.
+    ``past``, ``future``, ``sound_rate`` and ``needs_saliency`` are those that the cue declares.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class CueRunner:
         self.cue: Cue | None = cue
         self.name = cue.name
         self.past, self.future, self.sound_rate = cue.past, cue.future, cue.sound_rate
+        self.needs_saliency = cue.needs_saliency
         self.ready: deque[CueResult] = deque()
         self._events = events
         self._make = make

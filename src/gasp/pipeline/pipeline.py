@@ -70,7 +70,7 @@ class Pipeline:
             if cues is None
             else [CueRunner(as_cue(cue), self.events, step=step) for cue in cues]
         )
-        self._reads = self._needs_reading(own_cues=cues is not None)
+        self._reads = self._needs_reading()
         published = settings.pipeline.alignment == "published"
         self._fusion = GaspFusion(
             self.networks.fusion,
@@ -148,12 +148,11 @@ class Pipeline:
             return lambda: make(cue.name, CUES[cue.name].load(), **cue.options)
         return lambda: as_cue(create_plugin("gasp.cues", cue.name, **cue.options))
 
-    def _needs_reading(self, *, own_cues: bool) -> bool:
+    def _needs_reading(self) -> bool:
         """Whether anybody uses what the packaged network sees: the published cues do not."""
-        without = {"captured", *PUBLISHED_CUES}
         entry = DETECTORS.get(self.settings.faces)
         shared = entry is not None and entry.shared
-        return own_cues or shared or not set(self.settings.cues) <= without
+        return shared or any(runner.needs_saliency for runner in self._runners)
 
     def _other_detector(self) -> FaceDetector | None:
         faces = self.settings.face_finding

@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from gasp.config.experiments import Experiment
 from gasp.config.json2021 import read_inference_file
-from gasp.config.presets2021 import FRAMES, Preset, inference_preset
+from gasp.config.presets2021 import FRAMES, inference_preset
 from gasp.datasets.store import INDEX
 from gasp.errors import UsageError
 from gasp.published.infer import InferenceSummary, run_inference
+from gasp.published.plan import GASP, GaspPlan, InferencePlan, plan_of
 from gasp.work.progress import Report, silent
-
-INFERER = "GASPInference"
-"""The model of a preset whose place the trained network takes."""
 
 METRICS = "metrics.csv"
 
 
-def find_presets(
-    names: Sequence[str], files: Sequence[Path], experiment: Experiment, root: str | Path = "."
-) -> dict[str, Preset]:
-    """The inference presets that were asked for, by name; with ``files``, ``names`` do not count.
+def find_plans(
+    names: Sequence[str],
+    files: Sequence[Path],
+    experiment: Experiment,
+    root: str | Path = ".",
+    *,
+    compute_metrics: bool = False,
+    device: str | None = None,
+) -> dict[str, InferencePlan]:
+    """The plans of the inference presets that were asked for, by name; with ``files``, ``names`` do not count.
 
-    Raises :class:`~gasp.errors.GaspError` for what would only fail after training: unknown presets, presets without a
-    place for the network, an experiment without a list for the test, no stored frames.
+    Args:
+        names: Of presets.
+        files: Presets as JSON.
+        experiment: What is trained.
+        root: The working directory.
+        compute_metrics: Measure also where a preset does not say so.
+        device: In place of the presets'.
+
+    Raises:
+        GaspError: What would only fail after training: unknown or wrong presets, presets without a place for the
+            network, an experiment without a list for the test, no stored frames.
     """
     found = {path.stem: read_inference_file(path) for path in files} or {
         name: inference_preset(name) for name in names
     }
+    plans = {}
     for name, preset in found.items():
-        if not any(model[0] == INFERER for model in _models(preset)):
-            raise UsageError(
-                f"{name} has no model {INFERER}: there is no place for the network that is trained"
-            )
-        fill_in(preset, experiment, Path(), Path())
-    if found:
+        plan = plan_of(preset, name, device=device, compute_metrics=compute_metrics)
+        fill_in(plan, experiment, Path(), Path())
+        plans[name] = plan
+    if plans:
         stored_frames(experiment, Path(root))
-    return found
+    return plans
 
 
 def stored_frames(experiment: Experiment, root: Path) -> Path:
@@ -58,87 +69,65 @@ def stored_frames(experiment: Experiment, root: Path) -> Path:
     return frames
 
 
-def fill_in(
-    preset: Preset, experiment: Experiment, checkpoint: Path, metrics: Path, *, compute_metrics: bool = False
-) -> Preset:
-    """A copy of an inference preset that uses the trained network on the experiment's test videos.
+def fill_in(plan: InferencePlan, experiment: Experiment, checkpoint: Path, table: Path) -> InferencePlan:
+    """A copy of a plan that uses the trained network on the experiment's test videos.
 
-    ``checkpoint``: a bare state dict. ``metrics``: the table to write, relative to the working directory or absolute.
-    A window of -1 becomes the network's context, a source of -1 the window's last frame, inputs of None those of the
-    test. Raises :class:`~gasp.errors.UsageError` where the experiment has no list for the test, or the preset other
-    inputs than the network.
+    A window that was left to training becomes the network's context, inputs those of the test.
+
+    Args:
+        plan: That of the preset.
+        experiment: What was trained.
+        checkpoint: A bare state dict.
+        table: The metrics table to write, relative to the working directory or absolute.
+
+    Raises:
+        UsageError: The experiment has no list for the test, or the plan no GASP, or other inputs than the network.
     """
-    clips = experiment.clips
+    model, clips = plan.model, experiment.clips
+    if not isinstance(model, GaspPlan):
+        raise UsageError(
+            f"{plan.name} has no model {GASP}: there is no place for the network that is trained"
+        )
     if clips.test is None:
         raise UsageError(
             "clips.test names no list of videos, so that there is nothing to predict after training"
         )
-    filled = copy.deepcopy(preset)
-    inputs = list(clips.test_inputs or clips.inputs)
-    filled["datasplitter_properties"] = {**filled["datasplitter_properties"], "test_csv_file": clips.test}
-    filled["sampling_properties"] = {
-        **filled["sampling_properties"],
-        "img_names_list": [*clips.targets, *inputs],
-    }
-    filled["metrics_save_file"] = str(metrics)
-    filled["compute_metrics"] = bool(filled["compute_metrics"] or compute_metrics)
-    options = {
-        **experiment.network_options,
-        "model_name": experiment.network,
-        "checkpoint_file": str(checkpoint),
-        "inp_img_height": clips.size[0],
-        "inp_img_width": clips.size[1],
-    }
-    for model in _models(filled):
-        if model[0] == INFERER:
-            model[1:5] = _filled(model, experiment.context, inputs, options)
-    return filled
-
-
-def _filled(
-    model: Sequence[Any], context: int, inputs: list[str], options: Mapping[str, Any]
-) -> tuple[int, list[int], dict[str, Any], dict[str, Any]]:
-    """Window, source, network options and pre-processing options of a model entry."""
-    window = context if model[1] == -1 else model[1]
-    source = [window - 1] if model[2] == -1 else model[2]
-    chosen = model[4].get("inp_img_names_list")
-    if chosen is not None and len(chosen) != len(inputs):
+    inputs = tuple(clips.test_inputs or clips.inputs)
+    if model.inputs is not None and len(model.inputs) != len(inputs):
         raise UsageError(
-            f"the preset's {INFERER} reads {len(chosen)} pictures (inp_img_names_list), the network is trained on "
+            f"the preset's {GASP} reads {len(model.inputs)} pictures (inp_img_names_list), the network is trained on "
             f"{len(inputs)}"
         )
-    # The static networks want frames_len, too; the published code left it out.
-    return (
-        window,
-        source,
-        {**options, "frames_len": window},
-        {**model[4], "inp_img_names_list": chosen or inputs},
+    trained = GaspPlan(
+        window=model.window or experiment.context,
+        inputs=model.inputs or inputs,
+        network=experiment.network,
+        options=experiment.network_options,
+        weights=str(checkpoint),
+        size=clips.size,
+        shown=model.shown,
     )
+    metrics = None if plan.metrics is None else replace(plan.metrics, table=str(table))
+    return replace(plan, lists=plan.lists._replace(test=clips.test), model=trained, metrics=metrics)
 
 
 def follow_up(
-    presets: Mapping[str, Preset],
+    plans: Mapping[str, InferencePlan],
     experiment: Experiment,
     checkpoint: Path,
     log_folder: Path,
     root: str | Path = ".",
     *,
-    compute_metrics: bool = False,
-    device: str | None = None,
     report: Report = silent,
 ) -> dict[str, InferenceSummary]:
-    """Runs inference presets with the trained weights in ``checkpoint`` (a bare state dict); how each went.
+    """Runs inference plans with the trained weights in ``checkpoint`` (a bare state dict); how each went.
 
-    Metrics of the first preset go to ``<log_folder>/metrics.csv``, of others to ``metrics_<preset>.csv`` beside it.
+    Metrics of the first one go to ``<log_folder>/metrics.csv``, of others to ``metrics_<preset>.csv`` beside it.
     """
     done = {}
     frames = stored_frames(experiment, Path(root))
-    for place, (name, preset) in enumerate(presets.items()):
+    for place, (name, plan) in enumerate(plans.items()):
         table = (log_folder / (f"metrics_{name}.csv" if place else METRICS)).resolve()
-        filled = fill_in(preset, experiment, checkpoint.resolve(), table, compute_metrics=compute_metrics)
-        done[name] = run_inference(filled, name, root, device=device, frames=frames.resolve(), report=report)
+        filled = fill_in(plan, experiment, checkpoint.resolve(), table)
+        done[name] = run_inference(filled, root, frames=frames.resolve(), report=report)
     return done
-
-
-def _models(preset: Preset) -> list[list[Any]]:
-    return [model for group in preset["model_groups"] for model in group]

@@ -1,57 +1,32 @@
-"""One inference preset, from its videos to its results."""
+"""An inference preset from its videos to its results: those of a raw set, or stored frames."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gasp.config.pipelines import DETECTOR_NAMES
-from gasp.config.presets2021 import FRAMES, PROCESSED, Preset
-from gasp.config.settings import PredictSettings
-from gasp.datasets.grouped import (
-    CAPTURED,
-    GroupedFrames,
-    GroupedVideo,
-    picture_name,
-)
-from gasp.datasets.sets import SETS, open_set
+from gasp.config.presets2021 import FRAMES, PROCESSED
+from gasp.datasets.grouped import GroupedFrames, GroupedVideo
+from gasp.datasets.sets import open_set
 from gasp.datasets.split import SplitRow, read_split
 from gasp.datasets.video_set import VideoSet
-from gasp.errors import GaspError, InputError, UsageError
-from gasp.naming import nearest
-from gasp.pipeline.pipeline import Networks, choose_device
-from gasp.published.checks import check_preset
-from gasp.published.fused import fuse_video, load_network, read_colours
+from gasp.errors import GaspError, InputError
 from gasp.published.metric_table import VideoTable
-from gasp.published.other_networks import network_settings, predict_recorded, predict_stored
-from gasp.published.truth import RecordedTruth, StoredTruth
-from gasp.published.videos import VideoWriters, colour, draw_map
+from gasp.published.plan import CuePlan, InferencePlan
+from gasp.published.predictor import generator_settings, open_cue
+from gasp.published.stored import FrameWork
+from gasp.published.truth import RecordedTruth
 from gasp.results.grouped import GenerateSettings
 from gasp.runs.generate import generate
+from gasp.video import open_source
 from gasp.work.progress import Progress, Report, silent
 
 logger = logging.getLogger(__name__)
 
 RATE = 25.0
 """Frames per second of stored frames that no list names."""
-
-_CUES = {
-    "DAVEInference": "dave",
-    "ESR9Inference": "esr9",
-    "Gaze360Inference": "gaze360",
-    "VideoGazeInference": "videogaze",
-    "STAViSInference": "stavis",
-    "TASEDInference": "tased",
-    "UNISALInference": "unisal",
-    "AViNetInference": "avinet",
-}
 
 
 @dataclass
@@ -61,55 +36,39 @@ class InferenceSummary:
     done: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
+    def fail(self, video: str, error: GaspError) -> None:
+        """Notes and says that a video failed."""
+        self.failed[video] = str(error)
+        logger.error("%s: %s", video, error)
+
 
 def run_inference(
-    preset: Preset,
-    name: str,
+    plan: InferencePlan,
     root: str | Path = ".",
     *,
-    device: str | None = None,
     jobs: int = 1,
     overwrite: bool = False,
     frames: str | Path = FRAMES,
     report: Report = silent,
 ) -> InferenceSummary:
-    """Runs an inference preset in the working directory ``root``.
+    """Does what a plan asks for.
 
-    ``device`` replaces the preset's. ``frames``: the folder of stored frames, relative to ``root``. Raises
-    :class:`~gasp.errors.GaspError` when nothing can be done; a video that fails is named in the summary.
+    Args:
+        plan: See :func:`gasp.published.plan.plan_of`.
+        root: The working directory.
+        jobs: Videos that are generated at a time.
+        overwrite: Generate anew even where frames are there.
+        frames: The folder of stored frames, relative to ``root``.
+        report: Is told how far each video is.
+
+    Raises:
+        GaspError: Nothing can be done. (A video that fails is named in the summary.)
     """
     root = Path(root)
-    reader = str(preset.get("reader") or "")
-    readers = {entry.reader: dataset for dataset, entry in SETS.items()}
-    if not reader:
-        raise UsageError(
-            f"{name} names no reader: in gazenet/configs/infer_configs/{name}.json (written by `gasp_scripts --scripts "
-            'generate_config_files`) set "reader" to that of raw videos with sound, one of '
-            f'{", ".join(readers)}, or to "DataSampleReader" for stored frames without sound, and name the file with '
-            "--infer_config_file"
-        )
-    _say_what_is_left_out(preset, name)
-    chosen = str(device or preset["device"])
-    check_preset(preset, name, chosen)
-    if reader in readers:
-        recorded = _Recorded(preset, name, root, open_set(readers[reader], root=root), chosen, report)
-        return recorded.run(jobs, overwrite)
-    if reader != "DataSampleReader":
-        raise UsageError(
-            f"{name}: there is no reader {reader!r}{nearest(reader, [*readers, 'DataSampleReader'])}"
-        )
-    return _look_at_frames(preset, name, root, root / frames, chosen, report)
-
-
-def _say_what_is_left_out(preset: Preset, name: str) -> None:
-    if preset.get("realtime_capture"):
-        raise UsageError(f"{name}: realtime_capture is not part of this command")
-    for key, what in (
-        ("visualize_images", "windows are not shown"),
-        ("write_annotations", "annotations are not written"),
-    ):
-        if preset.get(key):
-            logger.info("%s: %s", name, what)
+    if plan.dataset is None:
+        return _look_at_frames(plan, root, root / frames, report)
+    work = _Recorded(plan, root, open_set(plan.dataset, root=root), report)
+    return work.run(jobs, overwrite)
 
 
 # --- raw sets --------------------------------------------------------------------------------------------
@@ -119,27 +78,17 @@ def _say_what_is_left_out(preset: Preset, name: str) -> None:
 class _Recorded:
     """What is done with the videos of a raw set."""
 
-    preset: Preset
-    name: str
+    plan: InferencePlan
     root: Path
     videos: VideoSet
-    device: str
     report: Report
 
     def run(self, jobs: int, overwrite: bool) -> InferenceSummary:
         """Writes pictures, or measures, or both."""
-        if not (self.preset.get("write_images") or self.preset.get("compute_metrics")):
-            raise UsageError(
-                f"{self.name} reads {self.videos.name} but does nothing with it; set write_images or compute_metrics"
-            )
-        if self.preset.get("write_videos"):
-            logger.warning(
-                "%s: videos are written of stored frames only (reader DataSampleReader)", self.name
-            )
         names, summary = self._names(), InferenceSummary()
-        if self.preset.get("write_images"):
+        if self.plan.maps is not None:
             self._generate(names, jobs, overwrite, summary)
-        if self.preset.get("compute_metrics"):
+        if self.plan.metrics is not None:
             self._measure([name for name in names if self._label(name) not in summary.failed], summary)
         return summary
 
@@ -147,29 +96,24 @@ class _Recorded:
         return f"{self.videos.name}/{video}"
 
     def _names(self) -> list[str]:
-        """The videos of the preset's lists; all where it does not keep to them."""
+        """The videos of the plan's lists; all where it does not keep to them."""
         names = self.videos.ids
-        if self.preset.get("process_dataset_videos_only", True):
-            listed = _listed(self.preset, self.root)
+        if self.plan.listed_only:
+            listed = _listed(self.plan, self.root)
             wanted = {row.video_id for row in listed if row.dataset == self.videos.name}
-            _name_missing(f"{self.name}: {self.videos.name}", sorted(wanted - set(names)))
+            _name_missing(f"{self.plan.name}: {self.videos.name}", sorted(wanted - set(names)))
             names = [video for video in names if video in wanted]
         if not names:
-            raise InputError(f"{self.name}: {self.videos.folder} holds no video of the preset's lists")
+            raise InputError(f"{self.plan.name}: {self.videos.folder} holds no video of the preset's lists")
         return names
 
     def _generate(self, names: list[str], jobs: int, overwrite: bool, summary: InferenceSummary) -> None:
-        settings = generator_settings(self.preset, self.device)
-        if _stride(self.preset) != 1:
-            raise UsageError(
-                f"{self.name}: stride = {self.preset['stride']}: maps are generated of every frame"
-            )
         done = generate(
             self.videos,
             names,
             self.root / PROCESSED,
-            settings,
-            GenerateSettings(size=_size(self.preset)),
+            generator_settings(self.plan),
+            GenerateSettings(size=self.plan.size),
             jobs=jobs,
             overwrite=overwrite,
             report=self.report,
@@ -183,217 +127,65 @@ class _Recorded:
         summary.failed |= done.failed
 
     def _measure(self, names: list[str], summary: InferenceSummary) -> None:
-        model = _measured_model(self.preset, self.name)
-        if model[0] == "GASPInference":
-            raise UsageError(
-                f"{self.name}: GASP is measured on stored frames; set the reader DataSampleReader"
-            )
-        cue, sound = _CUES[model[0]], bool(self.preset.get("enable_audio", True))
-        settings = network_settings(cue, model[3], self.device, sound=sound)
-        networks = Networks.load(settings)
+        plan = self.plan
+        assert isinstance(plan.model, CuePlan)
+        assert plan.metrics is not None
+        predictor = open_cue(plan.model, plan.device, sound=plan.sound)
         for name in names:
             try:
                 video = self.videos.video(name)
-                truth = RecordedTruth(
-                    self.videos, name, self.preset["metrics_mappings"], self.root, _size(self.preset)
-                )
-                table = VideoTable(truth, self.preset["metrics_list"])
-                for number, saliency in predict_recorded(video.path, cue, settings, networks):
-                    if number % _stride(self.preset) == 0:
-                        table.add(number, saliency, None)
-                    self.report(Progress(self._label(name), number, max(number, video.frames), unit="frames"))
-                summary.done.append(_written(table, self.preset, self.root, self._label(name)))
+                truth = RecordedTruth(self.videos, name, plan.metrics, self.root, plan.size)
+                table = VideoTable(truth, plan.metrics.names)
+                with open_source(video.path) as source:
+                    for frame in predictor.predict(source):
+                        number = frame.index + 1
+                        if number % plan.stride == 0:
+                            table.add(number, frame.saliency, None)
+                        self.report(
+                            Progress(self._label(name), number, max(number, video.frames), unit="frames")
+                        )
+                summary.done.append(table.finish(plan.metrics, self.root, self._label(name)))
             except GaspError as error:
-                summary.failed[self._label(name)] = str(error)
-                logger.error("%s: %s", self._label(name), error)
-
-
-def _written(table: VideoTable, preset: Preset, root: Path, label: str) -> str:
-    """Puts a video's row into the preset's table; what was done."""
-    if not table.frames:
-        raise InputError(f"{label}: no frame has a density and a fixation map to compare with")
-    wants_gates = "gate_scores" in (preset["metrics_mappings"].get("scores_info") or ())
-    table.write(root / preset["metrics_save_file"], gates=wants_gates)
-    return f"{label}: {table.frames + table.without_truth} frames, {table.frames} scored"
-
-
-def _stride(preset: Preset) -> int:
-    """Every how many frames a prediction is measured and shown; networks see all frames."""
-    return int(preset.get("stride", 1))
-
-
-def _size(preset: Preset) -> tuple[int, int]:
-    return int(preset["height"]), int(preset["width"])
-
-
-def generator_settings(preset: Preset, device: str) -> PredictSettings:
-    """The pipeline that computes the maps of a preset's models."""
-    cues = [_CUES[model[0]] for model in _models(preset) if model[0] in _CUES]
-    if not cues:
-        raise UsageError("model_groups names no model that draws a cue map")
-    pipeline = {"cues": ["captured", *cues], "faces": _detector(str(preset.get("face_detector") or "none"))}
-    return PredictSettings.read(
-        {"pipeline": pipeline, "device": device, "sound": bool(preset.get("enable_audio", True))}
-    )
-
-
-def _detector(name: str) -> str:
-    """The detector that a preset means: one of 2021, or one of ours by its name."""
-    if name in ("MTCNNFaceDetection", "DlibFaceDetection"):
-        logger.warning("face_detector = %r is not offered; SFDFaceDetection (s3fd) is used", name)
-        return "s3fd"
-    if name != "SFDFaceDetection" and name not in DETECTOR_NAMES:
-        known = ["SFDFaceDetection", *DETECTOR_NAMES]
-        raise UsageError(f"face_detector = {name!r}: there is none of this name{nearest(name, known)}")
-    return "s3fd" if name == "SFDFaceDetection" else name
+                summary.fail(self._label(name), error)
 
 
 # --- stored frames ---------------------------------------------------------------------------------------
 
 
-Predicted = Iterator[tuple[int, NDArray[np.float32], "dict[str, float] | None"]]
-"""Frame number, map 0..1, gates."""
-
-
-def _look_at_frames(
-    preset: Preset, name: str, root: Path, frames: Path, device: str, report: Report
-) -> InferenceSummary:
-    model = _measured_model(preset, name)
-    predict = _predictor(preset, name, model, root, device)
-    work = _FrameWork(preset, root, model, predict)
+def _look_at_frames(plan: InferencePlan, root: Path, frames: Path, report: Report) -> InferenceSummary:
+    work = FrameWork.open(plan, root, report)
     summary = InferenceSummary()
-    for video, fps in _stored_videos(preset, name, root, frames):
-        label = f"{video.dataset}/{video.name}"
+    for video, fps in _stored_videos(plan, root, frames):
         try:
-            summary.done.append(work.run(video, fps, report))
+            summary.done.append(work.run(video, fps))
         except GaspError as error:
-            summary.failed[label] = str(error)
-            logger.error("%s: %s", label, error)
+            summary.fail(f"{video.dataset}/{video.name}", error)
     return summary
 
 
-def _measured_model(preset: Preset, name: str) -> list[Any]:
-    """The model whose map is measured or shown: GASP, or the one that draws ``pred_salmap``."""
-    models = {model[0]: model for model in _models(preset)}
-    wanted = str(preset["metrics_mappings"].get("pred_salmap", "")).removeprefix("det_transformed_")
-    chosen = models.get("GASPInference") or next(
-        (model for key, model in models.items() if _CUES.get(key) == wanted), None
-    )
-    if chosen is None:
-        raise UsageError(f"{name}: no model of model_groups draws pred_salmap = det_transformed_{wanted}")
-    others = [key for key in models if key != chosen[0]]
-    if others:
-        logger.info("%s: %s do not take part in what is measured", name, ", ".join(others))
-    return chosen
-
-
-def _predictor(
-    preset: Preset, name: str, model: list[Any], root: Path, device: str
-) -> Callable[[GroupedVideo, float], Predicted]:
-    """What predicts the frames of a video; networks are loaded now."""
-    if model[0] != "GASPInference":
-        settings = network_settings(_CUES[model[0]], model[3], device)
-        networks = Networks.load(settings)
-        return lambda video, fps: (
-            (number, saliency, None)
-            for number, saliency in predict_stored(video, _CUES[model[0]], settings, networks, fps)
-        )
-    inputs = model[4].get("inp_img_names_list")
-    if model[1] == -1 or inputs is None:
-        raise UsageError(f"{name} is filled in after training; name it with --infer_configs of gasp_train")
-    fusion, where = load_network(model[3], inputs, root), choose_device(device)
-    return lambda video, _fps: (
-        (number, fused.saliency, fused.gates) for number, fused in fuse_video(video, fusion, inputs, where)
-    )
-
-
-@dataclass(frozen=True)
-class _FrameWork:
-    """What is done with each video of stored frames."""
-
-    preset: Preset
-    root: Path
-    model: list[Any]
-    predict: Callable[[GroupedVideo, float], Predicted]
-
-    def run(self, video: GroupedVideo, fps: float, report: Report) -> str:
-        """Metrics and videos of one video; what was done."""
-        label = f"{video.dataset}/{video.name}"
-        problem = video.problem()
-        if problem is not None:
-            raise InputError(f"{video.folder} {problem}; it looks half-written")
-        table = self._table(video)
-        with ExitStack() as stack:
-            writers = self._writers(video, fps, stack)
-            for done, (number, saliency, gates) in enumerate(self.predict(video, fps), 1):
-                report(Progress(label, done, video.frames, unit="frames"))
-                if number % _stride(self.preset):
-                    continue
-                if table is not None:
-                    table.add(number, saliency, gates)
-                if writers is not None:
-                    writers.write(self._pictures(video, number, saliency))
-        if table is None:
-            return f"{label}: {video.frames} frames"
-        return _written(table, self.preset, self.root, label)
-
-    def _table(self, video: GroupedVideo) -> VideoTable | None:
-        if not self.preset.get("compute_metrics"):
-            return None
-        truth = StoredTruth(video, self.preset["metrics_mappings"], self.root, max(1, int(self.model[1])))
-        return VideoTable(truth, self.preset["metrics_list"])
-
-    def _writers(self, video: GroupedVideo, fps: float, stack: ExitStack) -> VideoWriters | None:
-        if not self.preset.get("write_videos"):
-            return None
-        folder = self.root / PROCESSED / "Videos" / video.dataset / video.name
-        size = int(self.preset["width"]), int(self.preset["height"])
-        return stack.enter_context(VideoWriters(folder, self._shown(), fps, size))
-
-    def _shown(self) -> list[str]:
-        return [name for row in self.model[5].get("plot_override") or () for name in row]
-
-    def _pictures(
-        self, video: GroupedVideo, number: int, saliency: NDArray[np.float32]
-    ) -> dict[str, NDArray[np.uint8]]:
-        """The pictures that the preset shows."""
-        frame = read_colours(video.path(number, CAPTURED))
-        drawing = self.preset["inference_properties"]
-        overlay = bool(drawing.get("enable_transform_overlays"))
-        own = picture_name("gasp" if self.model[0] == "GASPInference" else _CUES[self.model[0]])
-        drawn = {}
-        for name in self._shown():
-            if name == own:
-                picture = colour(saliency, str(drawing.get("color_map", "jet")))
-            else:
-                picture = read_colours(video.path(number, name))
-            drawn[name] = draw_map(picture, frame, overlay=overlay and name != CAPTURED)
-        return drawn
-
-
-def _stored_videos(
-    preset: Preset, name: str, root: Path, frames: Path
-) -> Iterator[tuple[GroupedVideo, float]]:
-    """The videos of the preset's lists that are there, with their rates; those that are not are named."""
+def _stored_videos(plan: InferencePlan, root: Path, frames: Path) -> Iterator[tuple[GroupedVideo, float]]:
+    """The videos of the plan's lists that are there, with their rates; those that are not are named."""
     grouped = GroupedFrames(frames)
-    rates = {(row.dataset, row.video_id): row.fps for row in _listed(preset, root)}
+    rates = {(row.dataset, row.video_id): row.fps for row in _listed(plan, root)}
     wanted = list(grouped.videos)
-    if preset.get("process_dataset_videos_only", True):
-        _name_missing(name, sorted("/".join(video) for video in rates if video not in grouped.videos))
+    if plan.listed_only:
+        _name_missing(plan.name, sorted("/".join(video) for video in rates if video not in grouped.videos))
         wanted = [video for video in wanted if video in rates]
     if not wanted:
-        raise InputError(f"{name}: {grouped.folder} holds no video of the preset's lists")
+        raise InputError(f"{plan.name}: {grouped.folder} holds no video of the preset's lists")
     for video in wanted:
         yield grouped.videos[video], rates.get(video, RATE)
 
 
-def _listed(preset: Preset, root: Path) -> list[SplitRow]:
-    """The Social videos of the preset's lists."""
+# --- lists -----------------------------------------------------------------------------------------------
+
+
+def _listed(plan: InferencePlan, root: Path) -> list[SplitRow]:
+    """The Social videos of the plan's lists."""
     rows: dict[SplitRow, None] = {}
-    for path in preset["datasplitter_properties"].values():
-        if path:
-            there = root / path
-            rows |= dict.fromkeys(read_split(there if there.is_file() else path).only().rows)
+    for path in filter(None, plan.lists):
+        there = root / path
+        rows |= dict.fromkeys(read_split(there if there.is_file() else path).only().rows)
     return list(rows)
 
 
@@ -407,7 +199,3 @@ def _name_missing(where: str, missing: list[str]) -> None:
             ", ".join(missing[:8]),
             more,
         )
-
-
-def _models(preset: Preset) -> list[list[Any]]:
-    return [model for group in preset["model_groups"] for model in group]

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp import metrics
 from gasp.errors import InputError, UsageError
 from gasp.naming import nearest
-from gasp.published.truth import Map, Truth
+from gasp.published.measures import METRICS, Map
+from gasp.published.plan import MetricsPlan
+from gasp.published.truth import Truth
 from gasp.work.files import replacing
 
 HEAD = ("video_id", "dataset", "frames_len")
-
-Metric = Callable[[Map, NDArray[np.bool_], Map, "Map | None"], float]
-
-
-def _with_baseline(metric: Callable[[Map, NDArray[np.bool_], Map], float]) -> Metric:
-    return lambda saliency, points, density, baseline: (
-        float("nan") if baseline is None else float(metric(saliency, points, baseline))
-    )
-
-
-METRICS: dict[str, Metric] = {
-    "aucj": lambda s, points, density, baseline: metrics.auc_judd(s, points, thresholds="fixations"),
-    "aucs": _with_baseline(metrics.auc_shuffled_2021),
-    "aucb": lambda s, points, density, baseline: metrics.auc_borji(s, points),
-    "nss": lambda s, points, density, baseline: metrics.nss(s, points),
-    "ifg": _with_baseline(metrics.information_gain),
-    "sim": lambda s, points, density, baseline: metrics.similarity(s, density),
-    "cc": lambda s, points, density, baseline: metrics.cc(s, density),
-    "kld": lambda s, points, density, baseline: metrics.kl_divergence(s, density),
-}
-"""Names in presets -> metric of (prediction, fixated pixels, density, baseline)."""
 
 
 class VideoTable:
@@ -77,6 +57,16 @@ class VideoTable:
     def frames(self) -> int:
         """How many frames were scored."""
         return len(self._scores)
+
+    def finish(self, metrics: MetricsPlan, root: Path, label: str) -> str:
+        """Puts the row into the plan's table; what was done with the video, in a sentence that begins with ``label``.
+
+        Raises :class:`~gasp.errors.InputError` when no frame was scored.
+        """
+        if not self.frames:
+            raise InputError(f"{label}: no frame has a density and a fixation map to compare with")
+        self.write(root / metrics.table, gates=metrics.gates)
+        return f"{label}: {self.frames + self.without_truth} frames, {self.frames} scored"
 
     def write(self, path: Path, *, gates: bool) -> None:
         """Adds this video's rows to the table and, with ``gates``, to the one beside it."""

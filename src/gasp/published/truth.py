@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from gasp.datasets.drawn_truth import draw_density, draw_points
 from gasp.datasets.grouped import GroupedVideo
 from gasp.datasets.video_set import VideoSet
-
-Map = NDArray[np.uint8]
+from gasp.published.measures import Map
+from gasp.published.plan import MetricsPlan
+from gasp.video.grouped import read_grey
 
 
 class FrameTruth(NamedTuple):
@@ -39,22 +37,23 @@ class Truth(Protocol):
 
 
 class StoredTruth:
-    """The pictures in a frame's folder, by the names in a preset's ``metrics_mappings``.
+    """The pictures in a frame's folder, by the names in ``metrics``.
 
-    ``gt_baseline`` is a picture by its path below ``root``; or, without a slash, the name of a picture whose mean over
+    The baseline is a picture by its path below ``root``; or, without a slash, the name of a picture whose mean over
     the other frames of the prediction's ``window`` is the baseline.
     """
 
     dataset = "processed"
 
-    def __init__(self, video: GroupedVideo, mapping: Mapping[str, Any], root: Path, window: int) -> None:
+    def __init__(self, video: GroupedVideo, metrics: MetricsPlan, root: Path, window: int) -> None:
         self.video_id = f"{video.dataset}/{video.name}"
-        self._video, self._mapping, self._window = video, mapping, window
-        self._baseline = read_baseline(mapping, root)
+        self._video, self._metrics, self._window = video, metrics, window
+        self._baseline = read_baseline(metrics.baseline, root)
 
     def at(self, number: int) -> FrameTruth:
         """The pictures of frame ``number``."""
-        points, density = (self._read(number, self._mapping[role]) for role in ("gt_fixmap", "gt_salmap"))
+        points = self._read(number, self._metrics.fixations)
+        density = self._read(number, self._metrics.density)
         return FrameTruth(
             points, density, self._baseline if self._baseline is not None else self._mean(number)
         )
@@ -63,7 +62,7 @@ class StoredTruth:
         return read_grey(self._video.path(number, name))
 
     def _mean(self, number: int) -> Map | None:
-        name = str(self._mapping.get("gt_baseline") or "")
+        name = self._metrics.baseline
         if not name or "/" in name:
             return None
         others = range(max(1, number - self._window + 1), number)
@@ -76,11 +75,11 @@ class RecordedTruth:
     """Drawn from recorded fixations at ``size`` (height, width), as the generators draw it."""
 
     def __init__(
-        self, videos: VideoSet, video: str, mapping: Mapping[str, Any], root: Path, size: tuple[int, int]
+        self, videos: VideoSet, video: str, metrics: MetricsPlan, root: Path, size: tuple[int, int]
     ) -> None:
         self.video_id, self.dataset = video, videos.name
         self._videos, self._size = videos, size
-        self._baseline = read_baseline(mapping, root)
+        self._baseline = read_baseline(metrics.baseline, root)
 
     def at(self, number: int) -> FrameTruth:
         """The fixations while picture ``number`` is shown."""
@@ -91,22 +90,6 @@ class RecordedTruth:
         return FrameTruth(points, density, self._baseline)
 
 
-def read_baseline(mapping: Mapping[str, Any], root: Path) -> Map | None:
-    """The picture that ``gt_baseline`` names by its path; None where it names none, or there is none."""
-    name = str(mapping.get("gt_baseline") or "")
+def read_baseline(name: str, root: Path) -> Map | None:
+    """The picture whose path below ``root`` is the name; None where it is no path, or there is none."""
     return read_grey(root / name) if "/" in name else None
-
-
-def read_grey(path: Path) -> Map | None:
-    """A picture as grey uint8 (H, W); None when it is missing or damaged."""
-    return decode(path, cv2.IMREAD_GRAYSCALE)
-
-
-def decode(path: Path, how: int) -> Map | None:
-    """A picture as OpenCV reads it; None when it is missing or damaged."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError:
-        return None
-    picture = cv2.imdecode(data, how) if data.size else None
-    return None if picture is None else np.asarray(picture, np.uint8)

@@ -76,6 +76,6 @@ def draw_map(picture: NDArray[np.uint8], frame: NDArray[np.uint8], *, overlay: b
 
 
 def colour(saliency: NDArray[np.float32], colours: str) -> NDArray[np.uint8]:
-    """A map 0..1 in one of OpenCV's colour maps ("jet", "bone"), RGB."""
-    code = getattr(cv2, f"COLORMAP_{colours.upper()}", cv2.COLORMAP_JET)
+    """A map 0..1 in one of OpenCV's colour maps ("jet", "bone", ...), RGB."""
+    code = getattr(cv2, f"COLORMAP_{colours.upper()}")
     return np.asarray(cv2.applyColorMap((saliency * 255).astype(np.uint8), code)[..., ::-1], np.uint8)

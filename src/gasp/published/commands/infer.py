@@ -10,11 +10,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    from gasp.config.presets2021 import inference_preset, inference_presets
+    from gasp.config.presets2021 import summaries
 
-    listed = "\n".join(
-        f"  {name}\n      {inference_preset(name)['config_info']['summary']}" for name in inference_presets()
-    )
+    listed = "\n".join(f"  {name}\n      {summary}" for name, summary in summaries("inference").items())
     parser.epilog = f"presets:\n{listed}"
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--infer_config", metavar="NAME", help="a preset, see below")
@@ -40,17 +38,16 @@ def run(args: argparse.Namespace) -> int:
     use_working_directory()
 
     from gasp.published.infer import run_inference
+    from gasp.published.plan import plan_of
 
     gpu = args.gpu is not None and gpu_there(f"--gpu {args.gpu}")
-    device = f"cuda:{args.gpu}" if gpu else None
+    plan = plan_of(preset, name, device=f"cuda:{args.gpu}" if gpu else None)
     with progress_bar(args.quiet) as report:
-        summary = run_inference(
-            preset, name, device=device, jobs=args.jobs, overwrite=args.overwrite, report=report
-        )
+        summary = run_inference(plan, jobs=args.jobs, overwrite=args.overwrite, report=report)
     if not args.quiet:
         print("\n".join(summary.done))
-        if preset.get("compute_metrics"):
-            print(Path(preset["metrics_save_file"]).read_text(encoding="utf-8"))
+        if plan.metrics is not None:
+            print(Path(plan.metrics.table).read_text(encoding="utf-8"))
     return 1 if summary.failed else 0
 
 

@@ -67,10 +67,10 @@ ANSWERS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    from gasp.config.presets2021 import training_preset, training_presets
+    from gasp.config.presets2021 import summaries
 
     parser.epilog = EPILOG + "\n".join(
-        f"  {name}\n      {training_preset(name)['config_info']['summary']}" for name in training_presets()
+        f"  {name}\n      {summary}" for name, summary in summaries("training").items()
     )
     presets = parser.add_argument_group("presets")
     presets.add_argument(
@@ -169,9 +169,12 @@ def run(args: argparse.Namespace) -> int:
     with extra("train"):
         from lightning.pytorch.utilities import rank_zero_only
 
-        from gasp.published.follow_up import find_presets, follow_up
+        from gasp.published.follow_up import find_plans, follow_up
         from gasp.training.train import train
-    presets = find_presets(args.infer_configs, args.infer_config_files, experiment)
+    plans = find_plans(
+        args.infer_configs, args.infer_config_files, experiment,
+        compute_metrics=args.compute_metrics, device=_inference_device(experiment),
+    )  # fmt: skip
     with training_progress(args.quiet) as report:
         done = train(experiment, report=report)
     if getattr(rank_zero_only, "rank", 0):
@@ -180,10 +183,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"weights: {done.last_model}")
         print(f"logs: {done.log_folder}")
     with progress_bar(args.quiet) as report_frames:
-        followed = follow_up(
-            presets, experiment, done.last_model, done.log_folder,
-            compute_metrics=args.compute_metrics, device=_inference_device(experiment), report=report_frames,
-        )  # fmt: skip
+        followed = follow_up(plans, experiment, done.last_model, done.log_folder, report=report_frames)
     if not args.quiet:
         for name, summary in followed.items():
             print(f"{name}:", *summary.done, sep="\n  ")
