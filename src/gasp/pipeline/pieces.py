@@ -225,14 +225,12 @@ class _Walk:
 
     def finish(self, *, ended: bool) -> Iterator[Predicted | Ended]:
         """No more frames come: the pieces that are under way end, the last of them with the video if that has ended."""
-        while self._active:
-            active = self._active[0]
+        for active in list(self._active):
             yield from self._emit(active, active.pipeline.finish())
-            if self._active and self._active[0] is active:
-                self._active.popleft()
-                rest = any(other.begun for other in self._active)
-                if active.begun and not rest:
-                    yield self._end(active, last=ended and self._until is None)
+        # With its first frame a piece has ended the one before it: only the last one that has any is left.
+        for active in self._active:
+            if active.begun:
+                yield self._end(active, last=ended and self._until is None)
 
     def _with_new(self, index: int) -> list[_Active]:
         """The pieces under way, with those that begin at this frame."""

@@ -378,11 +378,11 @@ class _Job:
             log.warning("Unfinished results could not be kept: %s", error)
         finally:
             self._discard()
+            if not self.pieces:
+                self.work.remove()
 
     def _publish_partial(self) -> None:
         if not self.pieces and not (self.writing and self.writing.frames):
-            self._discard()
-            self.work.remove()
             return
         try:
             assembled, manifest = self._assemble("partial", self.sinks)

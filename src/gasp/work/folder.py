@@ -128,6 +128,9 @@ class WorkFolder:
         try:
             yield
         finally:
+            with suppress(OSError):
+                if os.listdir(self.path) == [_LOCK]:
+                    self.remove()
             lock.release()
 
     def begin(
