@@ -6,16 +6,13 @@ import argparse
 import logging
 import os
 import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gasp.evaluation.evaluate import EvaluationSettings, Progress
     from gasp.evaluation.items import ItemSet
     from gasp.evaluation.results import Evaluation
+    from gasp.evaluation.settings import EvaluationSettings
     from gasp.evaluation.systems import MapFolder, PipelineSystem
 
 log = logging.getLogger(__name__)
@@ -108,9 +105,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates, prints the table and writes the files; exit status 1 when a video could not be read."""
-    from gasp.cli.predict import check_output, stop_politely
+    from gasp.cli.progress import progress_bar
     from gasp.evaluation.evaluate import evaluate
     from gasp.evaluation.score_tables import plain
+    from gasp.runs.folders import check_output
+    from gasp.work.interrupts import stop_politely
 
     settings = _settings(options)
     # Wrong names cost nothing; loading networks does.
@@ -124,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     items = _items(options)
     pipeline = _pipeline(options) if wants_pipeline else None
     parts = None if options.output is None else options.output / ".partial"
-    with stop_politely(), _progress(items.name, len(items.items), options.quiet) as report:
+    with stop_politely(), progress_bar(options.quiet) as report:
         evaluation = evaluate(
             items, pipeline=pipeline, folders=folders, settings=settings, parts=parts, progress=report
         )
@@ -145,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> EvaluationSettings:
     from gasp.errors import UsageError
-    from gasp.evaluation.evaluate import EvaluationSettings
+    from gasp.evaluation.settings import EvaluationSettings
 
     if options.size < 0:
         raise UsageError(f"--size = {options.size}: pixels of the longer side, or 0 for the source's size")
@@ -157,7 +156,7 @@ def _settings(options: argparse.Namespace) -> EvaluationSettings:
         seed=options.seed,
         workers=min(8, os.cpu_count() or 1) if options.workers is None else options.workers,
         ceiling=not options.no_ceiling,
-        shots=options.output is not None and not options.no_report,
+        examples=options.output is not None and not options.no_report,
     )
 
 
@@ -259,29 +258,3 @@ def _print_tables(evaluation: Evaluation) -> None:
             table.add_row(row[0], *(cell.replace(" [", "\n\\[") for cell in row[1:]))
         console.print(table)
     console.print(notes(evaluation), style="dim", highlight=False, markup=False)
-
-
-@contextmanager
-def _progress(title: str, items: int, quiet: bool) -> Iterator[Progress]:
-    """Two bars on standard error: videos, and frames of the current one."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda video, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        videos = progress.add_task(title, total=items)
-        frames = progress.add_task("", total=None)
-        seen: list[str] = []
-
-        def report(video: str, done: int, total: int) -> None:
-            if video not in seen:
-                seen.append(video)
-                progress.update(videos, completed=len(seen) - 1)
-            progress.update(frames, description=video, completed=done, total=total or None)
-
-        yield report

@@ -9,7 +9,8 @@ from html import escape
 
 from gasp.evaluation import diagnostics
 from gasp.evaluation.diagnostics import Group, Variant
-from gasp.evaluation.results import Evaluation, Shot
+from gasp.evaluation.examples import Example
+from gasp.evaluation.results import Evaluation
 from gasp.evaluation.score_tables import SHOWN_DIAGNOSTIC, notes, written
 from gasp.evaluation.scoring import KEYS, METRICS, Metric
 from gasp.evaluation.statistics import Interval
@@ -19,7 +20,7 @@ from gasp.visualize.distributions import DotRow, dot_chart
 from gasp.visualize.page import definitions, facts, meter, page
 
 _BASELINE = "#8d9199"
-_SHOTS = 6  # of the best and of the worst
+_EXAMPLES = 6  # of the best and of the worst
 _CHANGES = 4  # metrics of which the tables of variants show differences
 
 _STYLE = """
@@ -43,7 +44,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
             _scores(evaluation),
             _differences(evaluation),
             _distributions(evaluation),
-            _shots(evaluation),
+            _examples(evaluation),
             _variants(evaluation, "ablation", "Each cue left out"),
             _variants(evaluation, "sound", "Sensitivity to the sound"),
             _groups(evaluation),
@@ -126,13 +127,18 @@ def _distributions(evaluation: Evaluation) -> str:
     )
 
 
-def _shots(evaluation: Evaluation) -> str:
+def _examples(evaluation: Evaluation) -> str:
     html = ""
     for system in (s.name for s in evaluation.systems if s.kind == "system"):
-        shots = [shot for video in evaluation.videos for shot in video.shots if shot.system == system]
-        shots.sort(key=lambda shot: shot.scores[KEYS.index("cc")])
-        worst, best = shots[: min(_SHOTS, len(shots) // 2)], shots[::-1][: min(_SHOTS, -(-len(shots) // 2))]
-        if shots:
+        examples = [
+            example for video in evaluation.videos for example in video.examples if example.system == system
+        ]
+        examples.sort(key=lambda example: example.scores[KEYS.index("cc")])
+        worst, best = (
+            examples[: min(_EXAMPLES, len(examples) // 2)],
+            examples[::-1][: min(_EXAMPLES, -(-len(examples) // 2))],
+        )
+        if examples:
             html += (
                 f"<h2>Best and worst frames of {escape(system)}</h2><p class='note'>By CC, at most two of a video. The "
                 "frame with the fixations, the prediction, and the density of the fixations.</p>"
@@ -142,15 +148,15 @@ def _shots(evaluation: Evaluation) -> str:
     return html
 
 
-def _figures(shots: Sequence[Shot]) -> str:
+def _figures(examples: Sequence[Example]) -> str:
     figures = []
-    for shot in shots:
-        nss, cc = (shot.scores[KEYS.index(key)] for key in ("nss", "cc"))
-        place = f" · frame {shot.frame}" if shot.time else ""
+    for example in examples:
+        nss, cc = (example.scores[KEYS.index(key)] for key in ("nss", "cc"))
+        place = f" · frame {example.frame}" if example.time else ""
         figures.append(
-            f'<figure><img alt="Frame {shot.frame} of {escape(shot.video)}: fixations, prediction, truth" '
-            f'src="data:image/jpeg;base64,{base64.b64encode(shot.jpeg).decode()}">'
-            f"<figcaption>{escape(shot.video)}{place} · CC {cc:.2f} · NSS {nss:.2f}</figcaption></figure>"
+            f'<figure><img alt="Frame {example.frame} of {escape(example.video)}: fixations, prediction, truth" '
+            f'src="data:image/jpeg;base64,{base64.b64encode(example.jpeg).decode()}">'
+            f"<figcaption>{escape(example.video)}{place} · CC {cc:.2f} · NSS {nss:.2f}</figcaption></figure>"
         )
     return f'<div class="wide">{"".join(figures)}</div>'
 

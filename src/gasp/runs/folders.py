@@ -1,11 +1,13 @@
-"""Which folder of results belongs to which input."""
+"""Which folder of results belongs to which input, and whether anything can be written there."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gasp.errors import OutputError
 from gasp.results.manifest import read_manifest
 from gasp.results.work import read_plan
 from gasp.work.files import checksum
@@ -47,3 +49,17 @@ def _is_for(folder: Path, path: Path) -> bool:
     except OSError:
         # Opening it will say what is wrong; nothing is written before.
         return True
+
+
+def check_output(out: Path) -> None:
+    """Makes the folder ``out``, so that it is said at once, not after the first video, that nothing can be written.
+
+    Raises:
+        OutputError: it cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror or error}.") from error
+    if not os.access(out, os.W_OK):
+        raise OutputError(f"{out} cannot be written: permission denied.")
