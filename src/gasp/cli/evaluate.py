@@ -67,6 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--blur", type=float, metavar="F", help="density kernel of pictures, a fraction of their width"
     )
     scoring.add_argument(
+        "--kernel", choices=("authors", "2021"), default="authors",
+        help="whose density maps of videos: the authors' (default), or those of 2021 where they differ (findwho)",
+    )  # fmt: skip
+    scoring.add_argument(
         "--gain-over",
         choices=("centre", "others"),
         default="centre",
@@ -187,7 +191,9 @@ def _items(options: argparse.Namespace) -> ItemSet:
     from gasp.evaluation.items import ItemSet, open_items
     from gasp.naming import nearest
 
-    items = open_items(options.folder, options.dataset, split=options.split, blur=options.blur)
+    items = open_items(
+        options.folder, options.dataset, split=options.split, blur=options.blur, kernel=options.kernel
+    )
     if options.videos is None:
         return items
     wanted = [name.strip() for name in options.videos.split(",") if name.strip()]

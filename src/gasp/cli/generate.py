@@ -38,6 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--videos", nargs="+", metavar="ID", help="only these videos")
     parser.add_argument("--size", metavar="WxH", default="500x500", help="of the pictures (%(default)s)")
     parser.add_argument("--no-targets", action="store_true", help="no density and fixation maps")
+    parser.add_argument(
+        "--kernel", choices=("authors", "2021"), default="authors",
+        help="whose density maps: the set's authors' (default), or those of 2021 where they differ (findwho)",
+    )  # fmt: skip
     parser.add_argument("--prediction", action="store_true", help="also the fused map")
     parser.add_argument(
         "--pipeline", metavar="NAME", help="whose cues: a pipeline of `gasp presets`, or a file"
@@ -66,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     options = GenerateSettings(
         size=read_size(args.size, "--size"), targets=not args.no_targets, prediction=args.prediction
     )
-    videos = open_set(args.dataset, args.folder)
+    videos = open_set(args.dataset, args.folder, kernel=args.kernel)
     return generate_and_say(
         videos, _names(videos, args), args.output, settings, options,
         jobs=args.jobs, overwrite=args.overwrite, quiet=args.quiet, as_json=args.json,

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ SAME_RATE = 0.005
 
 #: A video and its gaze last equally long when they differ by less than this fraction.
 SAME_LENGTH = 0.05
+
+Kernel = Literal["authors", "2021"]
+"""Whose density maps: those of a set's authors, or those of the code of 2021 where that took them differently."""
 
 _CACHED = 2  # videos whose fixations are kept in memory
 

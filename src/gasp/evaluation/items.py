@@ -18,7 +18,7 @@ from gasp.datasets.image_set import ImageSet
 from gasp.datasets.images import BLUR
 from gasp.datasets.sets import SETS, open_set
 from gasp.datasets.split import held_back, read_split
-from gasp.datasets.video_set import Video, VideoSet
+from gasp.datasets.video_set import Kernel, Video, VideoSet
 from gasp.errors import InputError, UsageError
 from gasp.faces.face import Box
 from gasp.naming import nearest
@@ -192,14 +192,20 @@ class ItemSet:
 
 
 def open_items(
-    folder: str | Path, dataset: str | None = None, *, split: str | None = None, blur: float | None = None
+    folder: str | Path,
+    dataset: str | None = None,
+    *,
+    split: str | None = None,
+    blur: float | None = None,
+    kernel: Kernel = "authors",
 ) -> ItemSet:
     """The items of a dataset's folder.
 
     ``dataset``: how it is read, "images" or a name of :data:`gasp.datasets.sets.SETS`; by default it is found out.
     ``split``: "held-back" (default for pictures: those that our networks did not train on), "all" (default for
     videos), or the name or file of a list of videos. ``blur``: standard deviation of the density maps of pictures as
-    a fraction of their width; by default the authors' choice, or 0.03.
+    a fraction of their width; by default the authors' choice, or 0.03. ``kernel``: whose density maps of videos, see
+    :func:`gasp.datasets.open_set`.
 
     Raises :class:`~gasp.errors.InputError` for a folder that holds no such set and
     :class:`~gasp.errors.UsageError` for unknown names.
@@ -212,7 +218,7 @@ def open_items(
         raise UsageError("the blur is part of a set of videos; it can only be chosen for pictures")
     if name not in SETS and dataset is not None and not (folder / "fixations.csv").is_file():
         raise UsageError(f"unknown dataset {dataset!r}{nearest(dataset, [IMAGES, *SETS])}")
-    videos = open_set(name, folder)
+    videos = open_set(name, folder, kernel=kernel)
     chosen = _chosen(videos.ids, split or "all", videos.name)
     return ItemSet(videos.name, [VideoItem(videos, video) for video in chosen], videos.skipped)
 
