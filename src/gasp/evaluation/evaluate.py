@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gasp import metrics
 from gasp._version import __version__
 from gasp.errors import GaspError, InputError, UsageError
+from gasp.evaluation.ceiling import CeilingKernel, choose_kernel, sampled_truths
 from gasp.evaluation.items import Item, ItemSet
 from gasp.evaluation.problems import Problems
 from gasp.evaluation.results import Evaluation, Shot, System, VideoScores
@@ -150,6 +151,7 @@ class _Run:
             raise UsageError("two systems have one name, or that of a baseline: " + ", ".join(self._names()))
         self._compare_names()
         self._others = Others(self.items.items)
+        self._kernel = self._choose_kernel()
         if len(self.items.items) == 1:
             self.problems.note("no other video: no shuffled AUC and no mean density", self.items.items[0].id)
 
@@ -175,6 +177,7 @@ class _Run:
         if self.pipeline is not None:
             about["pipeline"] = self.pipeline.settings.model_dump(mode="json")
             about["shift"] = self.pipeline.shift if self.pipeline.sound else None
+        about["ceiling_kernel"] = self._kernel.plain() if chosen.ceiling else None
         return about
 
     def result(self, videos: list[VideoScores]) -> Evaluation:
@@ -232,7 +235,7 @@ class _Run:
         height, width = truth.height, truth.width
         mean = self._others.density(place, height, width)
         baseline = centre_prior(height, width) if self.settings.gain_over == "centre" else mean
-        return Context(self._others.fixated(place, height, width), baseline, mean)
+        return Context(self._others.fixated(place, height, width), baseline, mean, self._kernel)
 
     def _looks(self, place: int) -> Generator[Look]:
         item = self.items.items[place]
@@ -375,6 +378,11 @@ class _Run:
                     f"{self.items.name}, such as {min(known)!r}; it holds {has}. Maps are expected as "
                     "<name>/maps/000001.png, <name>/000001.png or <name>.png (or .npy)"
                 )
+
+    def _choose_kernel(self) -> CeilingKernel:
+        if not self.settings.ceiling:
+            return CeilingKernel()
+        return choose_kernel(list(sampled_truths(self.items.items, self.settings.longest)))
 
     def _every(self) -> int:
         return self.pipeline.settings.every if self.pipeline else 1
