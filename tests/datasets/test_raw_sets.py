@@ -156,9 +156,7 @@ def test_malformed_rows_make_no_fixations(row, tmp_path):
     ("text", "message"),
     [
         ("", "is empty"),
-        (f"{HEAD}\n{ROW}".replace(",", ";"), "separated by commas"),
         (f"{HEAD}\n", "no usable row"),
-        (f"{HEAD}\ntalk,zoé,0,40,1,1", "UTF-8"),
     ],
 )
 def test_unusable_tables_say_why(text, message, tmp_path):

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.datasets.columns import check_name, column, field, read_csv
+from gasp.datasets.columns import check_name, checked_size, column, field, observer_numbers, read_csv
 from gasp.datasets.fixations import Fixations
-from gasp.datasets.video_set import Kernel, Video, VideoSet
+from gasp.datasets.video_set import MOST_FRAMES, Kernel, Video, VideoSet
 from gasp.errors import InputError
 from gasp.faces.face import Box
 
@@ -131,10 +131,11 @@ class FindWhoSet(VideoSet):
             )
             if name in videos:
                 raise InputError(f"{path}: the video {name!r} occurs twice")
+            checked_size(video.width, video.height, f"{path}: the video {name!r}")
             if not (
-                video.width > 0 and video.height > 0 and 0 < video.fps < np.inf and video.first_frame >= 0
+                0 < video.fps <= 1000 and 0 <= video.first_frame < 86400 and 0 <= video.frames <= MOST_FRAMES
             ):
-                raise InputError(f"{path}: the size, rate or first picture's time cannot be right in {row}")
+                raise InputError(f"{path}: the rate, length or first picture's time cannot be right in {row}")
             videos[name] = video
         if not videos:
             raise InputError(f"{path} names no video")
@@ -151,7 +152,7 @@ class FindWhoSet(VideoSet):
 
     def _fixations_of(self, video: Video, rows: list[dict[str, str]], path: Path) -> Fixations:
         x, y, onset, duration = (column(rows, name, path) for name in ("x", "y", "onset_ms", "duration_ms"))
-        observer = np.array([field(row, "observer", int, path) for row in rows], np.int64)
+        observer = observer_numbers([row["observer"] for row in rows])
         return self._inside(
             video, middle_of(x, self._kernel), middle_of(y, self._kernel), observer,
             onset=onset / 1000, duration=duration / 1000, weight=weight_of(duration / 1000, self._kernel),

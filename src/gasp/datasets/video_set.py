@@ -34,6 +34,9 @@ SAME_LENGTH = 0.05
 Kernel = Literal["authors", "2021"]
 """Whose density maps: those of a set's authors, or those of the code of 2021 where that took them differently."""
 
+MOST_FRAMES = 10_000_000
+"""Of one video: more than four days at 25 frames per second. What claims to have more is damaged."""
+
 _CACHED = 2  # videos whose fixations are kept in memory
 
 

@@ -18,7 +18,7 @@ from gasp.datasets.image_set import ImageSet
 from gasp.datasets.images import BLUR
 from gasp.datasets.sets import SETS, open_set
 from gasp.datasets.split import held_back, read_split
-from gasp.datasets.video_set import Kernel, Video, VideoSet
+from gasp.datasets.video_set import MOST_FRAMES, Kernel, Video, VideoSet
 from gasp.errors import InputError, UsageError
 from gasp.faces.face import Box
 from gasp.naming import nearest
@@ -162,7 +162,10 @@ class VideoItem:
             return self._video.frames
         fixations = self.fixations()
         last = float((fixations.onset + fixations.duration).max(initial=self._video.first_frame))
-        return int(np.ceil((last - self._video.first_frame) * self.fps))
+        count = np.ceil((last - self._video.first_frame) * self.fps)
+        if not count <= MOST_FRAMES:
+            raise InputError(f"{self.id}: its fixations last until {last:g} s, which cannot be right")
+        return int(count)
 
     def time(self, frame: int) -> float:
         """The middle of the frame's time on screen."""
