@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gasp.cli import recordings
+
 if TYPE_CHECKING:
     from gasp.evaluation.evaluate import EvaluationSettings, Progress
     from gasp.evaluation.items import ItemSet
@@ -84,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scoring.add_argument(
         "--workers", type=int, metavar="N", help="threads that score (number of CPUs, 8 at most)"
     )
+    recordings.add_arguments(parser)
     asking = parser.add_argument_group("diagnostics of the pipeline")
     asking.add_argument("--ablation", action="store_true", help="also with each cue left out")
     asking.add_argument(
@@ -192,7 +195,12 @@ def _items(options: argparse.Namespace) -> ItemSet:
     from gasp.naming import nearest
 
     items = open_items(
-        options.folder, options.dataset, split=options.split, blur=options.blur, kernel=options.kernel
+        options.folder,
+        options.dataset,
+        split=options.split,
+        blur=options.blur,
+        kernel=options.kernel,
+        placement=recordings.placement(options),
     )
     if options.videos is None:
         return items

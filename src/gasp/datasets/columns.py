@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.datasets.text_tables import fold, read_table
+from gasp.datasets.text_tables import fold, read_table, read_text
 from gasp.errors import InputError
 
 T = TypeVar("T")
@@ -60,6 +62,29 @@ def _row(header: list[str], values: list[str]) -> dict[str, str] | None:
     if len(values) < len(header) or any(values[len(header) :]):
         return None
     return dict(zip(header, values, strict=False))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object from a JSON file. Keys that occur twice, and text that is none, are errors."""
+    try:
+        found = json.loads(read_text(path), object_pairs_hook=partial(_without_repeats, path))
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{path} holds text with lone surrogates, which is no text") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no JSON object")
+    return found
+
+
+def _without_repeats(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path}: the key {twice!r} occurs twice; keep one of them")
+    return found
 
 
 def observer_numbers(names: Sequence[str]) -> NDArray[np.int64]:

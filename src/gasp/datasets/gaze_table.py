@@ -19,15 +19,13 @@ import numpy as np
 from gasp.datasets.columns import check_name, field, is_plain_name, observer_numbers, read_csv
 from gasp.datasets.fixations import Fixations
 from gasp.datasets.plausible import Columns, findings
-from gasp.datasets.video_set import Video, VideoSet, probe_video
+from gasp.datasets.video_set import SUFFIXES, Video, VideoSet, probe_video
 from gasp.errors import InputError
 
 #: Standard deviation of density maps as a fraction of the width: about one degree of visual angle on a usual screen.
 BLUR = 0.03
 
 COLUMNS = ("video", "observer", "onset_ms", "duration_ms", "x", "y")
-
-_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 class GazeTableSet(VideoSet):
@@ -92,7 +90,7 @@ class GazeTableSet(VideoSet):
     def _find(self, video: str) -> Path:
         if video in self._as_written:
             return self.folder / "videos" / self._as_written[video]
-        candidates = [self.folder / "videos" / f"{video}{suffix}" for suffix in _SUFFIXES]
+        candidates = [self.folder / "videos" / f"{video}{suffix}" for suffix in SUFFIXES]
         return next((path for path in candidates if path.is_file()), candidates[0])
 
     def _listed(self) -> dict[str, tuple[Path, float]]:
@@ -120,7 +118,7 @@ class GazeTableSet(VideoSet):
     def _stem(self, written: str) -> str:
         """The id of a video that may be written with its suffix (``talk.mp4``); which file is meant is kept."""
         stem, suffix = Path(written).stem, Path(written).suffix.lower()
-        if suffix not in _SUFFIXES or self._has_file(written):
+        if suffix not in SUFFIXES or self._has_file(written):
             return written
         if self._as_written.setdefault(stem, written) != written:
             raise InputError(
@@ -130,7 +128,7 @@ class GazeTableSet(VideoSet):
         return stem
 
     def _has_file(self, stem: str) -> bool:
-        return any((self.folder / "videos" / f"{stem}{suffix}").is_file() for suffix in _SUFFIXES)
+        return any((self.folder / "videos" / f"{stem}{suffix}").is_file() for suffix in SUFFIXES)
 
     def _check(self, table: Columns, path: Path) -> Columns:
         """The rows whose fields are numbers and whose video has a usable name; observers become numbers."""

@@ -11,6 +11,8 @@ from gasp.datasets.diem import DiemSet
 from gasp.datasets.findwho import FindWhoSet
 from gasp.datasets.findwho_mat import FindWhoMatSet
 from gasp.datasets.gaze_table import GazeTableSet
+from gasp.datasets.recordings.recording_set import RecordingSet, has_recordings
+from gasp.datasets.recordings.viewing import Placement
 from gasp.datasets.summe_etmd import SumMeEtmdSet
 from gasp.datasets.video_set import Kernel, VideoSet
 from gasp.errors import InputError, UsageError
@@ -50,13 +52,17 @@ SETS = {
 
 
 def open_set(
-    name: str, folder: str | Path | None = None, *, root: str | Path = ".", kernel: Kernel = "authors"
-) -> VideoSet:
+    name: str, folder: str | Path | None = None, *, root: str | Path = ".", kernel: Kernel = "authors",
+    placement: Placement | None = None,
+) -> VideoSet:  # fmt: skip
     """The set called ``name``, in ``folder`` or where the 2021 layout has it below ``root``.
 
     ``kernel``: whose density maps are meant where the code of 2021 differs from the authors (FindWho alone).
 
-    Any other name needs a ``folder`` in the general layout (:mod:`gasp.datasets.gaze_table`) and becomes its name.
+    ``placement``: of videos on the screen, for recordings of eye trackers.
+
+    Any other name needs a ``folder`` in the general layout (:mod:`gasp.datasets.gaze_table`), or with recordings of eye
+    trackers (:mod:`gasp.datasets.recordings`), and becomes its name.
     Raises :class:`~gasp.errors.UsageError` for an unknown name, :class:`~gasp.errors.InputError` for a folder that
     holds no such set.
     """
@@ -66,6 +72,12 @@ def open_set(
     if folder is None:
         raise UsageError(
             f"unknown dataset {name!r}{nearest(name, SETS)}; for videos of your own, say in which folder they are"
+        )
+    if has_recordings(Path(folder)):
+        return RecordingSet(folder, name=name, placement=placement)
+    if placement is not None and placement != Placement():
+        raise UsageError(
+            f"{folder} holds no recordings of eye trackers, whose screen and start could be told"
         )
     if not (Path(folder) / "fixations.csv").is_file() and not (Path(folder) / "fixations.parquet").is_file():
         raise InputError(

@@ -32,18 +32,22 @@ class TextTable:
     rows: list[tuple[int, list[str]]]
 
 
-def read_text(path: Path) -> str:
-    """A text file, decoded. Raises :class:`~gasp.errors.InputError` when it cannot be read."""
+def read_text(path: Path, *, most: int = -1) -> str:
+    """A text file, decoded; with ``most`` only its start, of so many bytes.
+
+    Raises :class:`~gasp.errors.InputError` when it cannot be read.
+    """
     if not path.exists():
         raise InputError(f"{path} does not exist")
     if not path.is_file():
         raise InputError(f"{path} is not a regular file; a table was expected there")
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(most)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
-        return data.decode(_encoding(data))
+        return data.decode(_encoding(data), "strict" if most < 0 else "replace")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is damaged text ({error}); save it as CSV UTF-8") from None
 

@@ -34,6 +34,9 @@ SAME_LENGTH = 0.05
 Kernel = Literal["authors", "2021"]
 """Whose density maps: those of a set's authors, or those of the code of 2021 where that took them differently."""
 
+SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
+"""Of videos that tables and recordings name."""
+
 MOST_FRAMES = 10_000_000
 """Of one video: more than four days at 25 frames per second. What claims to have more is damaged."""
 
