@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gasp.cli import recordings
+
 if TYPE_CHECKING:
     from gasp.evaluation.items import ItemSet
     from gasp.evaluation.results import Evaluation
@@ -64,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--blur", type=float, metavar="F", help="density kernel of pictures, a fraction of their width"
     )
     scoring.add_argument(
+        "--kernel", choices=("authors", "2021"), default="authors",
+        help="whose density maps of videos: the authors' (default), or those of 2021 where they differ (findwho)",
+    )  # fmt: skip
+    scoring.add_argument(
         "--gain-over",
         choices=("centre", "others"),
         default="centre",
@@ -77,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scoring.add_argument(
         "--workers", type=int, metavar="N", help="threads that score (number of CPUs, 8 at most)"
     )
+    recordings.add_arguments(parser)
     asking = parser.add_argument_group("diagnostics of the pipeline")
     asking.add_argument("--ablation", action="store_true", help="also with each cue left out")
     asking.add_argument(
@@ -186,7 +193,14 @@ def _items(options: argparse.Namespace) -> ItemSet:
     from gasp.evaluation.items import ItemSet, open_items
     from gasp.naming import nearest
 
-    items = open_items(options.folder, options.dataset, split=options.split, blur=options.blur)
+    items = open_items(
+        options.folder,
+        options.dataset,
+        split=options.split,
+        blur=options.blur,
+        kernel=options.kernel,
+        placement=recordings.placement(options),
+    )
     if options.videos is None:
         return items
     wanted = [name.strip() for name in options.videos.split(",") if name.strip()]

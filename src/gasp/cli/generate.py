@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gasp.cli import recordings
+
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
     from gasp.datasets.video_set import VideoSet
@@ -38,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--videos", nargs="+", metavar="ID", help="only these videos")
     parser.add_argument("--size", metavar="WxH", default="500x500", help="of the pictures (%(default)s)")
     parser.add_argument("--no-targets", action="store_true", help="no density and fixation maps")
+    parser.add_argument(
+        "--kernel", choices=("authors", "2021"), default="authors",
+        help="whose density maps: the set's authors' (default), or those of 2021 where they differ (findwho)",
+    )  # fmt: skip
     parser.add_argument("--prediction", action="store_true", help="also the fused map")
     parser.add_argument(
         "--pipeline", metavar="NAME", help="whose cues: a pipeline of `gasp presets`, or a file"
@@ -48,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="videos at a time (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="begin anew even where frames are there")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    recordings.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     options = GenerateSettings(
         size=read_size(args.size, "--size"), targets=not args.no_targets, prediction=args.prediction
     )
-    videos = open_set(args.dataset, args.folder)
+    videos = open_set(args.dataset, args.folder, kernel=args.kernel, placement=recordings.placement(args))
     return generate_and_say(
         videos, _names(videos, args), args.output, settings, options,
         jobs=args.jobs, overwrite=args.overwrite, quiet=args.quiet, as_json=args.json,

@@ -26,6 +26,9 @@ TARGETS = (DENSITY, FIXATIONS)
 FIXATED = 127
 """Pixels of stored fixation maps above this are fixated: JPEG leaves a haze around points."""
 
+MOST_FRAMES = 10_000_000
+"""Of a video: a folder with a higher number is no frame's."""
+
 _COUNTER = "_1.jpg"
 _OLD_NAMES = {"captured": CAPTURED, "videogaze": "det_transformed_vidgaze"}
 
@@ -65,8 +68,12 @@ class GroupedVideo:
 
     @cached_property
     def numbers(self) -> list[int]:
-        """The frames' numbers in order."""
-        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+        """The frames' numbers in order: folders called 1, 2, ...; see :meth:`problem` for others of digits."""
+        return sorted(int(name) for name in self._digits if _is_frame(name))
+
+    @cached_property
+    def _digits(self) -> list[str]:
+        return [path.name for path in self.folder.iterdir() if path.name.isdecimal()]
 
     @property
     def frames(self) -> int:
@@ -89,9 +96,13 @@ class GroupedVideo:
         """Why the folder looks half-written; None when it does not."""
         if not self.numbers:
             return "holds no frame"
-        missing = sorted(set(range(1, self.numbers[-1] + 1)) - set(self.numbers))
+        strange = sorted(name for name in self._digits if not _is_frame(name))
+        if strange:
+            return f"holds a folder {strange[0][:20]!r}, which is no frame's number (1 to {MOST_FRAMES})"
+        missing = self.numbers[-1] - len(self.numbers)
         if missing:
-            return f"lacks {len(missing)} frames between 1 and {self.numbers[-1]}, such as {missing[0]}"
+            first = next(k for k, number in enumerate(self.numbers, 1) if k != number)
+            return f"lacks {missing} frames between 1 and {self.numbers[-1]}, such as {first}"
         bare = [number for number in self.numbers if not _filled(self.path(number, CAPTURED))]
         if bare:
             return f"has no or an empty {CAPTURED}_1.jpg in {len(bare)} frames, such as {bare[0]}"
@@ -206,6 +217,11 @@ def read_points(path: Path, size: tuple[int, int], above: int) -> NDArray[np.uin
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return np.asarray(points.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.uint8)[None]
+
+
+def _is_frame(name: str) -> bool:
+    """Whether a folder of digits is a frame's; decided by length first, since names may have 200 digits."""
+    return name.isascii() and not name.startswith("0") and len(name) <= 8 and int(name) <= MOST_FRAMES
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gasp._version import __version__
 from gasp.errors import GaspError, InputError, UsageError
+from gasp.evaluation.ceiling import CeilingKernel, choose_kernel, sampled_truths
 from gasp.evaluation.items import Item, ItemSet
 from gasp.evaluation.problems import Problems
 from gasp.evaluation.results import System
@@ -31,7 +32,7 @@ class Comparison:
 
     ``items``: those whose size and fixations can be read. ``systems``: the rows of the tables, baselines last;
     ``places``: where each stands, by name. ``others``: fixations of all items, for what is known of the other videos.
-    ``problems``: what was found wrong before anything was scored.
+    ``kernel``: with which observers predict each other. ``problems``: what was found wrong before anything was scored.
     """
 
     items: ItemSet
@@ -41,6 +42,7 @@ class Comparison:
     systems: list[System]
     places: Mapping[str, int]
     others: Others
+    kernel: CeilingKernel
     problems: Problems
 
     @property
@@ -59,6 +61,7 @@ class Comparison:
         if self.pipeline is not None:
             about["pipeline"] = self.pipeline.settings.model_dump(mode="json")
             about["shift"] = self.pipeline.shift if self.pipeline.sound else None
+        about["ceiling_kernel"] = self.kernel.plain() if self.settings.ceiling else None
         return about
 
     def fingerprint(self) -> str:
@@ -78,7 +81,7 @@ class Comparison:
         height, width = truth.height, truth.width
         mean = self.others.density(place, height, width)
         baseline = centre_prior(height, width) if self.settings.gain_over == "centre" else mean
-        return Context(self.others.fixated(place, height, width), baseline, mean)
+        return Context(self.others.fixated(place, height, width), baseline, mean, self.kernel)
 
     def looks(self, place: int) -> Generator[Look]:
         """Every frame of the item at ``place``, with the pipeline's maps where it is compared."""
@@ -125,9 +128,13 @@ def compare(
         raise UsageError(f"two systems have one name, or that of a baseline: {names}")
     for folder in folders:
         _compare_names(usable, folder, problems)
+    kernel = CeilingKernel()
+    if settings.ceiling:
+        kernel = choose_kernel(list(sampled_truths(usable.items, settings.longest)))
     if len(usable.items) == 1:
         problems.note("no other video: no shuffled AUC and no mean density", usable.items[0].id)
-    return Comparison(usable, pipeline, folders, settings, systems, places, Others(usable.items), problems)
+    others = Others(usable.items)
+    return Comparison(usable, pipeline, folders, settings, systems, places, others, kernel, problems)
 
 
 def _usable(items: Sequence[Item], problems: Problems) -> list[Item]:

@@ -9,6 +9,9 @@ from gasp.errors import UsageError
 
 GAIN_OVER = ("centre", "others")
 
+MOST_DRAWS = 100_000
+"""Of the bootstrap: intervals do not change visibly long before, and memory grows with them."""
+
 
 class EvaluationSettings(Settings):
     """How an evaluation is done. Fields that do not decide the numbers are left out of ``model_dump()``.
@@ -41,8 +44,10 @@ class EvaluationSettings(Settings):
             )
         if self.gain_over not in GAIN_OVER:
             raise UsageError(f"information is gained over {' or '.join(GAIN_OVER)}, not {self.gain_over!r}")
-        if self.draws < 100:
-            raise UsageError(f"draws = {self.draws}: the bootstrap needs 100 draws or more")
+        if not 100 <= self.draws <= MOST_DRAWS:
+            raise UsageError(f"draws = {self.draws}: the bootstrap takes 100 to {MOST_DRAWS} draws")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed = {self.seed}: use a whole number from 0 to 2**63 - 1")
         if not 1 <= self.workers <= 256:
             raise UsageError(f"workers = {self.workers}: use 1 to 256 threads")
         return self

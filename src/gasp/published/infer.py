@@ -92,7 +92,9 @@ def run_inference(
     chosen = str(device or preset["device"])
     check_preset(preset, name, chosen)
     if reader in readers:
-        recorded = _Recorded(preset, name, root, open_set(readers[reader], root=root), chosen, report)
+        recorded = _Recorded(
+            preset, name, root, open_set(readers[reader], root=root, kernel="2021"), chosen, report
+        )
         return recorded.run(jobs, overwrite)
     if reader != "DataSampleReader":
         raise UsageError(
