@@ -22,9 +22,10 @@ import torch
 from numpy.typing import NDArray
 
 from gasp.fusion.gasp import FusionNetwork, GaspFusion, scale_maps
-from gasp.fusion.inputs import Preprocessing
+from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.networks import create_model
 from gasp.networks.gasp import GASP
+from gasp.weights.preprocessing import GASP_2021
 
 MODALITIES = ("captured", "dave", "esr9", "videogaze", "gaze360")
 CONTEXT = 10
@@ -59,7 +60,7 @@ class PlainDriver:
         """Frames that only pass through the window."""
         form = self.fusion.preprocessing
         for maps in frames:
-            self.window.append(form.normalise(torch.from_numpy(form.stack(maps)).to(self.device)))
+            self.window.append(normalise_maps(torch.from_numpy(stack_maps(maps, form)).to(self.device), form))
 
 
 def make(name: str) -> FusionNetwork:
@@ -80,7 +81,7 @@ def make(name: str) -> FusionNetwork:
         network.saliency_out.weight.mul_(1000)
         assert network.saliency_out.bias is not None
         network.saliency_out.bias.zero_()
-    return FusionNetwork(network, MODALITIES, Preprocessing(), distribution=False)
+    return FusionNetwork(network, MODALITIES, GASP_2021, distribution=False)
 
 
 def pictures(count: int) -> Maps:

@@ -10,7 +10,7 @@ import pytest
 from gasp.datasets import FindWhoSet, ImageSet, open_set
 from gasp.datasets.grouped import GroupedVideo
 from gasp.errors import InputError, UsageError
-from gasp.evaluation.evaluate import EvaluationSettings
+from gasp.evaluation.settings import EvaluationSettings
 from helpers import gaze_sets
 from helpers.gaze_sets import FRAMES, HEIGHT, WIDTH
 

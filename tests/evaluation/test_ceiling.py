@@ -7,11 +7,12 @@ import pytest
 
 from gasp.datasets.fixations import Fixations
 from gasp.evaluation.ceiling import WIDTHS, CeilingKernel, choose_kernel, predicted_by, sampled_truths
-from gasp.evaluation.evaluate import EvaluationSettings, evaluate
+from gasp.evaluation.evaluate import evaluate
 from gasp.evaluation.items import open_items
 from gasp.evaluation.results import Evaluation, System
 from gasp.evaluation.score_tables import notes
 from gasp.evaluation.scoring import KEYS, METRICS, Context, score_other_observers
+from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.truth import Truth
 from helpers.evaluation_sets import make_pictures
 

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -132,6 +133,38 @@ def test_troubles_that_cannot_be_overcome(
 def test_a_server_that_drips_is_given_up(server: Server, target: Path) -> None:
     with pytest.raises(DownloadError, match="stalls"):
         fetch([server.url("drips/file.bin")], target, patience=Patience(timeout=0.1, attempts=1, pause=0.01))
+
+
+def test_a_server_that_drips_the_head_of_its_answer_is_given_up(server: Server, target: Path) -> None:
+    patience = Patience(timeout=0.3, attempts=2, pause=0.01)
+    before = time.monotonic()
+    with pytest.raises(DownloadError, match="does not come to an end with its answer's head"):
+        fetch([server.url("drips_head/file.bin")], target, patience=patience)
+    assert time.monotonic() - before < 5
+    fetched = fetch(
+        [server.url("drips_head/file.bin"), server.url("plain/file.bin")], target, patience=patience
+    )
+    assert fetched.size == len(DATA)
+
+
+def test_a_server_that_asks_to_wait_for_years_is_given_up_at_once(server: Server, target: Path) -> None:
+    before = time.monotonic()
+    with pytest.raises(DownloadError, match="asks to wait for 99999999 s"):
+        fetch([server.url("busy_for_years/file.bin")], target, patience=FAST)
+    fetch([server.url("busy_for_years/file.bin"), server.url("plain/file.bin")], target, patience=FAST)
+    assert time.monotonic() - before < 5
+
+
+def test_numbers_of_headers_that_are_none_are_passed_over(server: Server, target: Path) -> None:
+    fetch([server.url("odd_numbers/file.bin")], target, patience=FAST)
+    assert target.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("url", ["http://[::bad/file.bin", "http://", "", "http:///file.bin"])
+def test_addresses_that_cannot_be_parsed_are_passed_over(server: Server, target: Path, url: str) -> None:
+    with pytest.raises(DownloadError, match="is no web address"):
+        fetch([url], target, patience=FAST)
+    assert fetch([url, server.url("plain/file.bin")], target, patience=FAST).size == len(DATA)
 
 
 def test_a_missing_file_and_a_refused_connection(target: Path) -> None:

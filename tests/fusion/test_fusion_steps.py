@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from gasp.errors import WeightsError
 from gasp.fusion.gasp import Fused, FusionNetwork, GaspFusion, scale_maps
-from gasp.fusion.inputs import Preprocessing
+from gasp.fusion.inputs import normalise_maps, resize_map, stack_maps
 from gasp.fusion.packaged import load_fusion
 from gasp.networks import create_model
 from gasp.weights.own import save_weights
+from gasp.weights.preprocessing import Preprocessing, preprocessing_2021
 
 MODALITIES = ("captured", "faces", "motion")
-PREPROCESSING = Preprocessing(height=12, width=16)
+PREPROCESSING = preprocessing_2021(height=12, width=16)
 CONTEXT = 4
 Maps = list[list[NDArray[np.uint8]]]
 
@@ -83,8 +84,8 @@ def test_the_grouping_into_batches_does_not_matter(name: str, maps: Maps) -> Non
 def test_it_is_the_plain_forward_with_the_first_frame_repeated(name: str, maps: Maps) -> None:
     fusion = make(name)
     cuts = [index in (0, 6) for index in range(len(maps))]
-    inputs = PREPROCESSING.normalise(
-        torch.from_numpy(np.stack([PREPROCESSING.stack(frame) for frame in maps]))
+    inputs = normalise_maps(
+        torch.from_numpy(np.stack([stack_maps(frame, PREPROCESSING) for frame in maps])), PREPROCESSING
     )
     for index, fused in enumerate(run(fusion, maps, cuts, 4)):
         shot = 6 if index >= 6 else 0
@@ -110,8 +111,8 @@ def test_taking_gates_apart_and_normalising_change_nothing(taps: bool, maps: Map
         for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
             assert values is not None
             values.uniform_(0.5, 1.5)
-    inputs = PREPROCESSING.normalise(
-        torch.from_numpy(np.stack([PREPROCESSING.stack(frame) for frame in maps]))
+    inputs = normalise_maps(
+        torch.from_numpy(np.stack([stack_maps(frame, PREPROCESSING) for frame in maps])), PREPROCESSING
     )
     steps = GaspFusion(fusion, taps=taps)
     fused = [*steps.step(maps[:5], [False] * 5), *steps.step(maps[5:], [False] * 6)]
@@ -124,8 +125,8 @@ def test_taking_gates_apart_and_normalising_change_nothing(taps: bool, maps: Map
 
 def test_the_published_rule_fills_windows_with_the_newest_frame(maps: Maps) -> None:
     fusion = make(NAMES[0])
-    inputs = PREPROCESSING.normalise(
-        torch.from_numpy(np.stack([PREPROCESSING.stack(frame) for frame in maps]))
+    inputs = normalise_maps(
+        torch.from_numpy(np.stack([stack_maps(frame, PREPROCESSING) for frame in maps])), PREPROCESSING
     )
     steps = GaspFusion(fusion, windows="newest repeated")
     for index, fused in enumerate(steps.step(maps[:7], [i in (0, 5) for i in range(7)])):
@@ -248,7 +249,7 @@ def test_maps_are_stacked_in_order_and_grey_is_repeated() -> None:
     colours = np.zeros((12, 16, 3), np.uint8)
     colours[...] = (10, 20, 30)
     grey = np.full((5, 7), 40, np.uint8)
-    stacked = PREPROCESSING.stack([colours, grey])
+    stacked = stack_maps([colours, grey], PREPROCESSING)
     assert stacked.shape == (6, 12, 16)
     assert stacked.dtype == np.uint8
     assert [int(channel.mean()) for channel in stacked] == [10, 20, 30, 40, 40, 40]
@@ -258,7 +259,7 @@ def test_maps_are_stacked_in_order_and_grey_is_repeated() -> None:
 def test_resizing_keeps_places() -> None:
     left = np.zeros((50, 90), np.uint8)
     left[:, :45] = 200
-    resized = PREPROCESSING.resize(left)
+    resized = resize_map(left, PREPROCESSING)
     assert resized.shape == (12, 16, 3)
     assert (resized[:, :7] == 200).all()
     assert (resized[:, 9:] == 0).all()
@@ -269,9 +270,9 @@ def test_normalising_is_per_colour_and_the_same_for_every_modality() -> None:
     stacked = torch.full((5, 6, 2, 2), 51, dtype=torch.uint8)
     expected = torch.tensor([(0.2 - 0.1) / 0.5, 0, (0.2 - 0.3) / 0.125]).repeat(2)
     torch.testing.assert_close(
-        form.normalise(stacked), expected[:, None, None].expand(5, 6, 2, 2), atol=1e-6, rtol=0
+        normalise_maps(stacked, form), expected[:, None, None].expand(5, 6, 2, 2), atol=1e-6, rtol=0
     )
-    torch.testing.assert_close(form.normalise(stacked[0]), form.normalise(stacked)[0])
+    torch.testing.assert_close(normalise_maps(stacked[0], form), normalise_maps(stacked, form)[0])
 
 
 # -- weights --------------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from gasp.fusion.gasp import scale_maps
-from gasp.fusion.inputs import Preprocessing
+from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.networks.blocks.gmu import Gates
 from gasp.networks.gasp import GASPOutput, gate_scores
+from gasp.weights.preprocessing import Preprocessing
 from helpers import synthetic
 from helpers.parity import Case
 
@@ -27,8 +28,10 @@ def test_the_window_is_the_published_one() -> None:
     for t in range(CASE.options["frames_len"]):
         names = [f"{name}_{t}" for name in CASE.options["input_names"]]
         pictures = [synthetic.image(name, given["height"], given["width"], given["seed"]) for name in names]
-        frames.append(preprocessing.stack([picture[..., ::-1] for picture in pictures]))  # published as BGR
-    window = preprocessing.normalise(torch.from_numpy(np.stack(frames)))
+        frames.append(
+            stack_maps([picture[..., ::-1] for picture in pictures], preprocessing)
+        )  # published as BGR
+    window = normalise_maps(torch.from_numpy(np.stack(frames)), preprocessing)
 
     # Libraries that resize pictures of 8 bits may differ by a grey level: about 0.03 here.
     difference = (

@@ -169,6 +169,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         self.close_connection = True
 
+    def answer_drips_head(self, data: bytes, start: int) -> None:
+        """Sends a byte of the answer's head every now and then, without end."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while not self.state.stop.wait(0.05):
+            self.wfile.write(b"x")
+            self.wfile.flush()
+        self.close_connection = True
+
+    def answer_busy_for_years(self, data: bytes, start: int) -> None:
+        self.send(b"later", status=503, headers={"Retry-After": "99999999"})
+
+    def answer_odd_numbers(self, data: bytes, start: int) -> None:
+        """Asks once to wait for a number that Python's own check takes for one, then says how long the file is so."""
+        if self.seen == 1:
+            self.send(b"later", status=503, headers={"Retry-After": "\u00b2"})
+        else:
+            self.head(200, {"Content-Length": "\u00b2", "Connection": "close"})
+            self.wfile.write(data)
+            self.close_connection = True
+
     def answer_slow(self, data: bytes, start: int) -> None:
         """Serves properly, but takes half a second."""
         time.sleep(0.5)

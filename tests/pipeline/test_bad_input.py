@@ -15,7 +15,6 @@ from gasp.config.settings import PredictSettings
 from gasp.faces.face import Box, Detection
 from gasp.faces.glance_reader import GlanceReader
 from gasp.fusion.gasp import FusionNetwork
-from gasp.fusion.inputs import Preprocessing
 from gasp.networks import create_model
 from gasp.networks.esr9 import ESR9Output
 from gasp.networks.videogaze import VideoGaze
@@ -24,6 +23,7 @@ from gasp.pipeline.predict import predict_source
 from gasp.pipeline.prediction import Prediction
 from gasp.video import open_source
 from gasp.video.frames import Frame
+from gasp.weights.preprocessing import GASP_2021
 from helpers import synthetic
 
 CUES = ("captured", "dave", "esr9", "videogaze", "gaze360")
@@ -83,7 +83,7 @@ def networks() -> Networks:
     cues = {"dave": dave, "esr9": Expression(), "videogaze": Follow(), "gaze360": Gaze()}
     small = {"latent_channels": 2, "encoder_widths": (2, 2), "sequence_len": 3}
     network: Any = create_model("SequenceGASPDAMEncALSTMGMUConv", modalities=len(CUES), **small)
-    fusion = FusionNetwork(network, CUES, Preprocessing(), distribution=False)
+    fusion = FusionNetwork(network, CUES, GASP_2021, distribution=False)
     return Networks(GlanceReader(), fusion, torch.device("cpu"), cues, {})
 
 

@@ -308,7 +308,7 @@ def test_the_lines_of_the_readme(tmp_path, mirror, monkeypatch):
     ):
         assert (root / name).exists(), name
     assert (
-        len(list(root.glob("gazenet/models/saliency_prediction/gasp/checkpoints/*/*/*/last_model.pt"))) == 4
+        len(list(root.glob("gazenet/models/saliency_prediction/gasp/checkpoints/*/*/*/last_model.pt"))) == 5
     )
 
 
@@ -346,6 +346,7 @@ MODELS = (
         for name in (
             "gaspdamencgmuconv/GASPDAMEncGMUConv/c9dd4df04e87469ea9914ea67af764b6",
             "sequencegaspdamencalstmgmuconv/SequenceGASPDAMEncALSTMGMUConv/1e49c1fe600c43f09291c4e6710c769c",
+            "sequencegaspdamencalstmgmuconv/SequenceGASPDAMEncALSTMGMUConv/abd7f5d2c76147f685c3082f5bdb733d",
             "sequencegaspdamencalstmgmuconv/SequenceGASPDAMEncALSTMGMUConv/ba69921766274fe69363b9cd9b5d4b76",
             "seqeuncegaspdamencgmualstmconv/SequenceGASPDAMEncGMUALSTMConv/53ea3d5639d647fc86e3974d6e1d1719",
         )
@@ -383,7 +384,7 @@ def test_models_go_where_they_were(tmp_path, mirror, monkeypatch, capsys):
     assert "--accept-license" in capsys.readouterr().err
     assert downloads2021.main([*words, "--accept-license"]) == 1
     said = capsys.readouterr().err
-    assert said.count("last_model.pt") == 4
+    assert said.count("last_model.pt") == 5
     assert str(tmp_path / "gazenet/models/saliency_prediction/gasp") in said
 
 

@@ -14,6 +14,7 @@ from gasp.config.presets2021 import inference_preset, inference_presets
 from gasp.datasets import open_set
 from gasp.datasets.grouped import GroupedFrames
 from gasp.errors import UsageError
+from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.published.commands import infer as infer2021
 from gasp.published.fused import fuse_video, load_network
 from gasp.published.infer import generator_settings, run_inference
@@ -106,9 +107,9 @@ def test_predictions_are_those_of_the_network(root):
         else video.window(2, 1, [name]).maps[0].transpose(1, 2, 0)
         for index, name in enumerate(MAPS)
     ]
-    stacked = torch.from_numpy(fusion.preprocessing.stack(pictures))[None]
+    stacked = torch.from_numpy(stack_maps(pictures, fusion.preprocessing))[None]
     with torch.inference_mode():
-        logits = fusion.network(fusion.preprocessing.normalise(stacked)).logits[0, 0].sigmoid()
+        logits = fusion.network(normalise_maps(stacked, fusion.preprocessing)).logits[0, 0].sigmoid()
     expected = (logits - logits.min()) / (logits.max() - logits.min())
     # The pictures are flat, so that the two ways of resizing agree.
     np.testing.assert_allclose(fused[3].saliency, expected.numpy(), atol=0.02)

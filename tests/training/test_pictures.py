@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gasp import create_model
 from gasp.config.experiments import read_experiment
-from gasp.fusion.inputs import Preprocessing
+from gasp.fusion.inputs import normalise_maps
 from gasp.training.batch import ClipBatch
 from gasp.training.loggers import open_logs
 from gasp.training.pictures import (
@@ -26,6 +26,7 @@ from gasp.training.pictures import (
     draw_inputs,
     draw_predictions,
 )
+from gasp.weights.preprocessing import GASP_2021
 
 JET = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)[:, 0, ::-1]
 
@@ -102,7 +103,7 @@ class _Network(pl.LightningModule):
         self.network = create_model(experiment.network, **experiment.network_options)
 
     def forward(self, maps):
-        inputs = Preprocessing().normalise(maps)
+        inputs = normalise_maps(maps, GASP_2021)
         return self.network(inputs if self.experiment.sequence else inputs[:, -1])
 
     def training_step(self, batch, _index):

@@ -302,7 +302,7 @@ def test_starting_from_weights_and_freezing(root: Path) -> None:
     [
         ({"trainer": {"freeze": ("encoder",)}}, UsageError, "no parameter begins with 'encoder'.*enc_list"),
         ({"trainer": {"freeze": ("",)}}, UsageError, "nothing to learn"),
-        ({"trainer": {"start_from": "nowhere.pt"}}, WeightsError, "start_from: nowhere.pt does not exist"),
+        ({"trainer": {"start_from": "nowhere.pt"}}, WeightsError, "start_from: nowhere.pt: no such file"),
         ({"trainer": {"devices": "two"}}, UsageError, "trainer.devices = 'two'"),
         ({"trainer": {"accelerator": "abacus"}}, UsageError, "trainer.accelerator = 'abacus'"),
     ],

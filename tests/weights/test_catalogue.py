@@ -24,7 +24,7 @@ def test_names_are_unique() -> None:
 def test_every_published_network_has_an_entry() -> None:
     others = {name for name in list_models() if "GASP" not in name and name != "glance"}
     assert others <= {entry.network for entry in ENTRIES}
-    assert sum("GASP" in (entry.network or "") for entry in ENTRIES) == 4
+    assert sum("GASP" in (entry.network or "") for entry in ENTRIES) == 5
 
 
 @EACH
@@ -100,7 +100,7 @@ def test_entries_are_plain_data() -> None:
         ("stavis-visual-*", 3),
         ("all", len(ENTRIES)),
         ("<...>", len(ENTRIES)),
-        ("saliency_prediction/gasp/<...>", 4),
+        ("saliency_prediction/gasp/<...>", 5),
         ("saliency_prediction/dave/checkpoints/pretrained_dave_orig", 1),
         ("saliency_prediction/avinet/checkpoints/pretrained_avinet_orig", 2),
     ],
@@ -114,6 +114,23 @@ def test_both_spellings_of_the_misspelt_folder_are_known() -> None:
     rest = "SequenceGASPDAMEncGMUALSTMConv/53ea3d5639d647fc86e3974d6e1d1719"
     for spelling in ("seqeuncegaspdamencgmualstmconv", "sequencegaspdamencgmualstmconv"):
         assert find_entry(f"{base}_{spelling}/{rest}").name == "gasp-seqdamgmualstm"
+
+
+def test_both_places_of_the_misspelt_folder_are_tried() -> None:
+    urls = find_entry("gasp-seqdamgmualstm").files[0].urls
+    assert [url.split("/")[-4] for url in urls] == [
+        "pretrained_sequencegaspdamencgmualstmconv",
+        "pretrained_seqeuncegaspdamencgmualstmconv",
+    ]
+
+
+def test_the_further_run_lies_beside_the_best_one() -> None:
+    best, further = find_entry("gasp-seqdamalstmgmu"), find_entry("gasp-seqdamalstmgmu-abd7f5d2")
+    names = ("1e49c1fe600c43f09291c4e6710c769c", "abd7f5d2c76147f685c3082f5bdb733d")
+    assert further.files[0].urls == (best.files[0].urls[0].replace(*names),)
+    assert further.network == best.network
+    assert further.options_from_file
+    assert further.inputs == ()
 
 
 def test_unknown_and_ambiguous_names_are_explained() -> None:

@@ -245,3 +245,20 @@ def test_a_read_only_store_can_be_used(store: Store, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(download, "write_record", refuse)
     assert ensure("one", store=store) == path
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[::bad", "ftp://example.org", "example.org/x", "http://", "http://a:b/"]
+)
+def test_a_mirror_that_is_no_address_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GASP_MIRROR", address)
+    with pytest.raises(UsageError, match="GASP_MIRROR = "):
+        Store.from_environment()
+
+
+def test_a_home_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GASP_CWD", "~nobody-of-that-name/x")
+    with pytest.raises(UsageError, match="GASP_CWD = ~nobody-of-that-name/x"):
+        Store.from_environment()
+    with pytest.raises(UsageError, match="no such user"):
+        Store.from_environment("~nobody-of-that-name/y")

@@ -167,6 +167,30 @@ def test_an_incomplete_ensemble_names_what_is_missing(tmp_path: Path) -> None:
         load_checkpoint(nn.Linear(1, 1), tmp_path)
 
 
+def test_the_base_of_esr9_alone_names_the_branches(tmp_path: Path) -> None:
+    model = create_model("esr9")
+    base = {
+        name.removeprefix("base."): t for name, t in model.state_dict().items() if name.startswith("base.")
+    }
+    for name in ("Net-Base-Shared_Representations.pt", "esr9_base.pt"):
+        folder = tmp_path / name.removesuffix(".pt")
+        folder.mkdir()
+        torch.save(base, folder / name)
+        for path in (folder, folder / name):
+            with pytest.raises(
+                WeightsError, match=r"ten files; missing.*: Net-Branch_1.pt, .*Net-Branch_9.pt"
+            ):
+                load_checkpoint(model, path)
+    branch = {
+        name.removeprefix("branches.0."): t
+        for name, t in model.state_dict().items()
+        if name.startswith("branches.0.")
+    }
+    torch.save(branch, tmp_path / "one.pt")
+    with pytest.raises(WeightsError, match=r"a branch of ESR-9 alone.*Net-Base-Shared"):
+        load_checkpoint(model, tmp_path / "one.pt")
+
+
 def test_counters_may_be_missing_or_of_old_shape(tmp_path: Path) -> None:
     model = nn.Sequential(nn.BatchNorm2d(3))
     state = {name: t + 1 for name, t in model.state_dict().items()}
@@ -242,6 +266,34 @@ def test_numbers_that_are_none_are_refused(
     state["gmu.gate_bias"] = torch.full_like(state["gmu.gate_bias"], bad)
     torch.save(state, tmp_path / "a.pt")
     assert "gmu.gate_bias" in _fails(model, tmp_path / "a.pt")
+
+
+def test_numbers_that_become_infinite_in_the_networks_type_are_refused(
+    model: nn.Module, state: State, tmp_path: Path
+) -> None:
+    state["gmu.gate_bias"] = torch.full_like(state["gmu.gate_bias"], 1e300, dtype=torch.float64)
+    torch.save(state, tmp_path / "a.pt")
+    assert "gmu.gate_bias" in _fails(model, tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+@pytest.mark.parametrize("form", ["torch", "safetensors"])
+def test_numbers_of_eight_bits_are_converted(tmp_path: Path, dtype: torch.dtype, form: str) -> None:
+    model, path = nn.Linear(2, 2), tmp_path / ("a.pt" if form == "torch" else "a.safetensors")
+    state = {"weight": torch.eye(2).to(dtype), "bias": torch.full((2,), 0.5).to(dtype)}
+    torch.save(state, path) if form == "torch" else save_file(state, path)
+    load_checkpoint(model, path)
+    assert torch.equal(model.weight, torch.eye(2))
+    assert model.bias.dtype == torch.float32
+    state["bias"] = torch.full((2,), float("nan")).to(dtype)
+    torch.save(state, path) if form == "torch" else save_file(state, path)
+    assert "bias" in _fails(model, path)
+
+
+def test_packed_numbers_are_refused(tmp_path: Path) -> None:
+    packed = torch.zeros(2, 2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    torch.save({"weight": packed, "bias": torch.zeros(2)}, tmp_path / "a.pt")
+    assert "weight" in _fails(nn.Linear(2, 2), tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("dtype", [torch.complex64, "sparse"])
@@ -363,6 +415,49 @@ def test_a_zip_that_grows_when_unpacked_is_refused(tmp_path: Path) -> None:
             new.writestr(entry.filename, old.read(entry))
     with pytest.raises(WeightsError, match="bomb"):
         find_checkpoints(tmp_path / "bomb.pt")
+
+
+@pytest.mark.parametrize("inner", ["inner.pt", "data.pkl", "text.txt"])
+def test_a_zip_with_a_password_is_refused_by_name(tmp_path: Path, inner: str) -> None:
+    path = tmp_path / "locked.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(inner, b"secret")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x03\x04") + 6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"locked\.pt: is locked with a password"):
+        load_checkpoint(nn.Linear(1, 1), path)
+
+
+def test_a_damaged_member_of_a_zip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "weights.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inner.pt", b"\x80\x02" + bytes(100))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x03\x04") + 3] = 9  # no longer the beginning of a member
+    content[:4] = b"PK\x03\x04"
+    content[content.index(b"PK\x01\x02") + 10] = 99  # packed in an unknown way
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"weights\.zip"):
+        load_checkpoint(nn.Linear(1, 1), path)
+
+
+@pytest.mark.parametrize("place", ["pipe", "device", "device in a folder"])
+def test_pipes_and_devices_are_not_read(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "weights.pt"
+    if place == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(WeightsError, match=r"device or a pipe|holds no checkpoint"):
+        load_checkpoint(nn.Linear(1, 1), tmp_path if place == "device in a folder" else path)
+
+
+def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
+    for name in ("a\0b.pt", "x" * 5000):
+        with pytest.raises(WeightsError, match="no such file"):
+            load_checkpoint(nn.Linear(1, 1), tmp_path / name)
 
 
 def test_missing_files_and_empty_folders_are_explained(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
         )
     if args.check:
-        _check(paths)
+        _check(paths, args.into)
     if args.json:
         print(json.dumps({name: str(path) for name, path in paths.items()}, indent=2))
     else:
@@ -51,13 +51,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(paths: dict[str, Path]) -> None:
+def _check(paths: dict[str, Path], root: Path | None) -> None:
     """Load every checkpoint into its network."""
-    from gasp import create_model, load_checkpoint
-    from gasp.weights import find_entry
+    from gasp.weights import Store, open_weights
 
-    for name, path in paths.items():
-        entry = find_entry(name)
-        if entry.network is None:
-            continue  # a file for another program, whose checksum is known
-        load_checkpoint(create_model(entry.network, **entry.options), path)
+    store = Store.from_environment(root)
+    for name in paths:
+        weights = open_weights(name, store=store)
+        if weights.network is not None:  # not a file for another program, whose checksum is known
+            weights.load()

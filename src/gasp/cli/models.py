@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,33 +91,24 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _model(args: argparse.Namespace) -> tuple[nn.Module, str, dict[str, Any]]:
+def _model(args: argparse.Namespace) -> tuple[nn.Module, str, Mapping[str, Any]]:
     """The network with the weights that the options ask for, its name and its options."""
-    from gasp import create_model, load_checkpoint
-    from gasp.errors import WeightsError
+    from gasp.errors import UsageError, WeightsError
+    from gasp.weights import open_weights
 
-    network, options, file = _network(args.name)
-    model = create_model(network, **options)
-    file = args.checkpoint or file
+    weights = open_weights(args.name, must_be_here=False)
+    network = weights.network
+    if network is None:
+        raise UsageError(f"{args.name} is published as ONNX; `gasp download {args.name}` fetches it.")
+    if args.checkpoint is not None:
+        weights = replace(weights, path=args.checkpoint)
     if args.random:
-        return model, network, options
-    if file is None:
+        options = weights.options or {}
+        return replace(weights, options=options).make(), network, options
+    if weights.path is None:
         raise WeightsError(
             f"The weights of {args.name} are not here. Run `gasp download {args.name}`, name a file with "
             "--checkpoint, or pass --random for random weights."
         )
-    return load_checkpoint(model, file), network, options
-
-
-def _network(name: str) -> tuple[str, dict[str, Any], Path | None]:
-    """The network and options of packaged or published weights, and their file if it is here."""
-    from gasp.errors import UsageError
-    from gasp.weights import ensure, find_downloaded, find_entry, packaged, packaged_names
-    from gasp.weights.own import network_and_options
-
-    if name in packaged_names():
-        return *network_and_options(packaged(name)), packaged(name)
-    entry = find_entry(name)
-    if entry.network is None:
-        raise UsageError(f"{name} is published as ONNX; `gasp download {name}` fetches it.")
-    return entry.network, entry.options, ensure(entry.name) if find_downloaded(entry) else None
+    options = weights.read_options()
+    return replace(weights, options=options).load(), network, options

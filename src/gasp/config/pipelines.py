@@ -14,7 +14,8 @@ from gasp.cues.cue import CUES, PUBLISHED_CUES
 from gasp.errors import UsageError
 from gasp.naming import nearest
 from gasp.networks.variants import VARIANTS
-from gasp.weights.catalogue import Entry, find_entry
+from gasp.weights.catalogue import Entry
+from gasp.weights.open import find_named
 
 Mode = Literal["corrected", "published"]
 Alignment = Literal["corrected", "published"]
@@ -61,7 +62,7 @@ class CueSettings(Settings):
         entry = PUBLISHED_CUES.get(self.name)
         if entry is None and (self.weights is not None or self.mode != "corrected"):
             raise ValueError(f"the cue {self.name!r} has no weights and no mode of its own")
-        if self.weights is not None and (catalogued := as_entry(self.weights)):
+        if self.weights is not None and (catalogued := find_named(self.weights)):
             _check_network(catalogued, (self.name,), f"the cue {self.name!r}")
         return self
 
@@ -130,7 +131,7 @@ class FusionSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> FusionSettings:
-        entry = None if self.weights == PACKAGED else as_entry(self.weights)
+        entry = None if self.weights == PACKAGED else find_named(self.weights)
         if entry is not None:
             _check_network(entry, tuple(VARIANTS), "the fusion")
         if self.network is not None and (entry is not None or self.weights == PACKAGED):
@@ -139,9 +140,10 @@ class FusionSettings(Settings):
             )
         if self.network is not None and self.modalities is None:
             raise ValueError("modalities are missing: which cues the network takes, in order")
-        if entry is not None and self.modalities is not None and len(self.modalities) != len(entry.inputs):
+        known = () if entry is None else entry.inputs
+        if known and self.modalities is not None and len(self.modalities) != len(known):
             raise ValueError(
-                f"the weights {self.weights!r} take {len(entry.inputs)} modalities ({', '.join(entry.inputs)}), "
+                f"the weights {self.weights!r} take {len(known)} modalities ({', '.join(known)}), "
                 f"not {len(self.modalities)}"
             )
         return self
@@ -153,8 +155,8 @@ class FusionSettings(Settings):
             return self.modalities
         if self.weights == PACKAGED:
             return tuple(CUES)
-        entry = as_entry(self.weights)
-        return None if entry is None else entry.inputs
+        entry = find_named(self.weights)
+        return None if entry is None else entry.inputs or None
 
 
 class PipelineSettings(Settings):
@@ -228,24 +230,9 @@ def check_detector(name: str) -> str:
     return name
 
 
-def as_entry(weights: str) -> Entry | None:
-    """The entry of the catalogue that the text names, or None for the path of a file or folder.
-
-    Raises :class:`gasp.errors.UsageError` for a text that is neither.
-    """
-    if Path(weights).suffix or "/" in weights or "\\" in weights:
-        return None
-    try:
-        return find_entry(weights)
-    except UsageError:
-        if Path(weights).exists():
-            return None
-        raise
-
-
 def _check_weights(weights: str, others: tuple[str, ...] = ()) -> str:
     try:
-        as_entry(weights)
+        find_named(weights)
     except UsageError as error:
         also = f" {', '.join(others)}, or the path of a file, are possible too." if others else ""
         raise ValueError(f"{error}{also}") from None

@@ -61,9 +61,9 @@ class GlanceReader:
 
     def __init__(self, network: Glance | None = None, device: str | torch.device = "cpu") -> None:
         if network is None:
-            from gasp.weights import load_packaged
+            from gasp.weights import open_weights
 
-            loaded = load_packaged("glance")
+            loaded = open_weights("glance").load()
             assert isinstance(loaded, Glance)
             network = loaded
         self.device = torch.device(device)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from gasp.faces.detector import clip_detections
 from gasp.faces.face import Box, Detection
 from gasp.networks.s3fd import MEAN_BGR, S3FD, SMALLEST, STRIDES, S3FDOutput, decode_boxes
-from gasp.weights import load_checkpoint, require
+from gasp.weights.open import open_weights
 
 CANDIDATE_SCORE = 0.05
 """Least score of boxes that take part in the suppression."""
@@ -47,7 +47,7 @@ class S3FDFaceDetector:
         self.longest_side = longest_side
         self.published = published
         self.device = torch.device(device)
-        network = network or load_checkpoint(S3FD(), file or require("s3fd"))
+        network = network or _load(file)
         self.network = network.eval().to(self.device)
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
@@ -108,6 +108,12 @@ def suppress(corners: NDArray[np.float64], scores: NDArray[np.float64]) -> list[
         shared = np.clip(shared - np.maximum(corners[best, :2], corners[rest, :2]), 0, None).prod(1)
         order = rest[shared <= OVERLAP * (areas[best] + areas[rest] - shared)]
     return kept
+
+
+def _load(file: str | Path | None) -> S3FD:
+    network = open_weights(file or "s3fd", network="s3fd").load()
+    assert isinstance(network, S3FD)
+    return network
 
 
 def _shrink(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:

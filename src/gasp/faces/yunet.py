@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gasp.errors import WeightsError
 from gasp.faces.detector import clip_detections
 from gasp.faces.face import Box, Detection
-from gasp.weights import require
+from gasp.weights.open import open_weights
 
 SIDE = 640
 """Pixels of the network's square input. The published file declares it, and not every engine of OpenCV accepts
@@ -32,9 +32,7 @@ class YuNetFaceDetector:
     def __init__(
         self, file: str | Path | None = None, *, threshold: float = 0.6, overlap: float = 0.3
     ) -> None:
-        path = Path(file) if file else require("yunet")
-        if not path.is_file():
-            raise WeightsError(f"{path}: no such file. Run `gasp download yunet` for the published one.")
+        path = open_weights(file or "yunet", network="yunet").file
         try:
             self._detector = cv2.FaceDetectorYN.create(str(path), "", (SIDE, SIDE), threshold, overlap, 1000)
         except cv2.error as error:

@@ -7,6 +7,7 @@ of an archive).
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,23 @@ def record_path(folder: Path, name: str) -> Path:
 
 def read_record(path: Path) -> Record | None:
     """The record at ``path``; None when there is none that can be read."""
+    if not os.path.isfile(path):
+        return None
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         files = {str(name): str(checksum) for name, checksum in content["files"].items()}
-        return Record(files, *(content.get(key, "") for key in ("url", "licence", "time")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        texts = [content.get(key, "") for key in ("url", "licence", "time")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    if not all(_is_inside(name) for name in files) or not all(isinstance(text, str) for text in texts):
+        return None
+    return Record(files, *texts)
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name of a record means a file in its folder or below."""
+    parts = name.replace("\\", "/").split("/")
+    return bool(name) and not {"", ".", ".."} & set(parts) and ":" not in parts[0] and "\0" not in name
 
 
 def write_record(path: Path, record: Record) -> None:

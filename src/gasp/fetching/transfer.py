@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import queue
 import re
 import shutil
 import threading
@@ -58,15 +59,17 @@ class DownloadError(WeightsError):
 class Patience:
     """How long to try.
 
-    An attempt ends after ``timeout`` seconds without a byte, or with fewer than ``slowest`` bytes per
-    second over three times as long. An address is given up after ``attempts`` in a row that brought
-    nothing; between them are ``pause`` seconds, doubled each time.
+    An attempt ends after ``timeout`` seconds without a byte, when the answer's head is not there after three
+    times as long, or with fewer than ``slowest`` bytes per second over that time. An address is given up
+    after ``attempts`` in a row that brought nothing; between them are ``pause`` seconds, doubled each time. A
+    server that asks for more than ``longest_pause`` seconds is given up at once.
     """
 
     timeout: float = 30.0
     attempts: int = 5
     pause: float = 1.0
     slowest: float = 256.0
+    longest_pause: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True)
     for url in urls:
         try:
+            _check_address(url)
             _fetch_from(url, job)
             return _accept(url, job, sha256_expected, check)
         except _UnusableAddressError as reason:
@@ -163,6 +167,15 @@ def fetch(
             log.info("%s: %s", url, reason)
     listed = "".join(f"\n  {failure}" for failure in failures)
     raise DownloadError(f"{target.name} cannot be fetched.{listed}")
+
+
+def _check_address(url: str) -> None:
+    try:
+        usable = bool(urlsplit(url).hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise _UnusableAddressError("is no web address")
 
 
 def _accept(url: str, job: _Job, expected: str | None, check: Check | None) -> Fetched:
@@ -205,7 +218,10 @@ def _fetch_from(url: str, job: _Job) -> None:
             if failed >= job.patience.attempts:
                 raise _UnusableAddressError(f"{error} (tried {failed} times)") from None
             pause = min(job.patience.pause * 2 ** max(0, failed - 1), 60.0)
-            pause = pause if error.pause is None else min(error.pause, 120.0)
+            if error.pause is not None:
+                if error.pause > job.patience.longest_pause:
+                    raise _UnusableAddressError(f"{error} and asks to wait for {error.pause:.0f} s") from None
+                pause = error.pause
             log.info("%s: %s; trying again in %.1f s", url, error, pause)
             if job.cancelled.wait(pause):
                 raise _UnusableAddressError("cancelled") from None
@@ -217,9 +233,8 @@ def _fetch_from(url: str, job: _Job) -> None:
 
 def _from_server(url: str, job: _Job) -> None:
     start, headers = _where_to_resume(url, job)
-    timeout = (min(job.patience.timeout, 15.0), job.patience.timeout)
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        with _ask(url, headers, job.patience) as response:
             start = _check_response(response, start, job)
             _receive(url, response, start, job)
     except (requests.TooManyRedirects, requests.exceptions.InvalidURL, requests.exceptions.SSLError) as error:
@@ -228,6 +243,38 @@ def _from_server(url: str, job: _Job) -> None:
         raise _UnusableAddressError(_words(error)) from None
     except (requests.RequestException, HTTPError) as error:
         raise _InterruptedTransferError(_words(error)) from None
+
+
+def _ask(url: str, headers: dict[str, str], patience: Patience) -> requests.Response:
+    """The answer, its body still to come.
+
+    The time-outs of requests begin anew with every byte, so that a server that drips the answer's head would hold one
+    for days. Asking therefore has a thread to itself, which is left to its fate after a while.
+    """
+    answers: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+    left = threading.Event()
+
+    def ask() -> None:
+        try:
+            timeout = (min(patience.timeout, 15.0), patience.timeout)
+            answer: requests.Response | Exception = requests.get(
+                url, headers=headers, stream=True, timeout=timeout
+            )
+        except Exception as error:  # whatever it is, it is the caller's
+            answer = error
+        answers.put(answer)
+        if left.is_set() and isinstance(answer, requests.Response):
+            answer.close()
+
+    threading.Thread(target=ask, name=f"asking {url}", daemon=True).start()
+    try:
+        answer = answers.get(timeout=3 * patience.timeout)
+    except queue.Empty:
+        left.set()
+        raise _InterruptedTransferError("the server does not come to an end with its answer's head") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _where_to_resume(url: str, job: _Job) -> tuple[int, dict[str, str]]:
@@ -275,7 +322,7 @@ def _continues(response: requests.Response, start: int, notes: dict[str, Any]) -
 def _receive(url: str, response: requests.Response, start: int, job: _Job) -> None:
     """Write the body to ``job.part`` from byte ``start`` on."""
     length = response.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdigit() else None
+    total = start + int(length) if _is_count(length) else None
     if (total or 0) > MAX_BYTES or (total is not None and job.size not in (None, total)):
         raise _UnusableAddressError(f"the server announces {total} bytes; expected are {job.size or 'fewer'}")
     _check_space(job, (total or 0) - start)
@@ -330,7 +377,12 @@ def _validator(response: requests.Response) -> str:
 
 def _retry_after(response: requests.Response) -> float | None:
     value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if _is_count(value) else None
+
+
+def _is_count(text: str) -> bool:
+    """Whether a header's value is a whole number, of a length that a file or a pause can have."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _read_notes(job: _Job) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from gasp.fusion.correction import correct
-from gasp.fusion.inputs import Preprocessing
+from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.networks.gasp import GASP, PreparedFrame, gate_scores
+from gasp.weights.preprocessing import Preprocessing
 
 Windows = Literal["first repeated", "newest repeated"]
 
@@ -82,9 +83,10 @@ class GaspFusion:
         """
         if not maps:
             return []
-        stacked = torch.from_numpy(np.stack([self.fusion.preprocessing.stack(frame) for frame in maps]))
+        form = self.fusion.preprocessing
+        stacked = torch.from_numpy(np.stack([stack_maps(frame, form) for frame in maps]))
         with torch.inference_mode():
-            inputs = self.fusion.preprocessing.normalise(stacked.to(self.device)).to(self._dtype)
+            inputs = normalise_maps(stacked.to(self.device), form).to(self._dtype)
             encoded = self.network.encode_frame(inputs)
             proper = encoded.flatten(1).isfinite().all(1).tolist()
             windows = (

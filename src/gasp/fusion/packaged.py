@@ -1,16 +1,15 @@
-"""The fusion network that ships with the package."""
+"""Weights of any GASP network as a fusion: those that ship with the package, published ones, or one's own."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from gasp.errors import WeightsError
+from gasp.errors import UsageError, WeightsError
 from gasp.fusion.gasp import FusionNetwork
-from gasp.fusion.inputs import Preprocessing
 from gasp.networks.gasp import GASP
-from gasp.weights.own import load_weights
-from gasp.weights.shipped import packaged, read_metadata
+from gasp.weights.catalogue import GASP_INPUTS
+from gasp.weights.open import Weights, open_weights
+from gasp.weights.shipped import packaged
 
 NAME = "fusion"
 
@@ -21,19 +20,39 @@ def load_fusion(path: Path | None = None) -> FusionNetwork:
     Its header names the modalities (``modalities``), the form of the input (``preprocessing``) and of the output
     (``output``, ``corrects``). Raises :class:`gasp.errors.WeightsError` when it does not.
     """
-    path = path or packaged(NAME)
-    header = read_metadata(path)
-    network = load_weights(path)
-    try:
-        modalities = tuple(json.loads(header["modalities"]))
-        preprocessing = Preprocessing(**json.loads(header["preprocessing"]))
-    except (KeyError, TypeError, ValueError) as error:
+    return make_fusion(open_weights(path or packaged(NAME)))
+
+
+def make_fusion(weights: Weights) -> FusionNetwork:
+    """The filled network with its modalities and the form of its input.
+
+    Raises:
+        UsageError: Nobody knows which modalities the network takes.
+        WeightsError: The weights are damaged, do not fit, or are not those of a GASP network for these modalities.
+    """
+    preprocessing = weights.preprocessing
+    if weights.by_header and not (weights.inputs and preprocessing):
         raise WeightsError(
-            f"{path}: its header does not describe the input of a fusion network ({error})."
-        ) from error
-    if not isinstance(network, GASP) or network.modalities != len(modalities):
-        raise WeightsError(f"{path}: this is not a GASP network for {len(modalities)} modalities.")
-    corrects = header.get("corrects")
-    if corrects is not None and corrects not in modalities:
-        raise WeightsError(f"{path}: its network corrects {corrects!r}, which is none of its modalities.")
-    return FusionNetwork(network, modalities, preprocessing, header.get("output") == "distribution", corrects)
+            f"{weights.path}: its header does not describe the input of a fusion network (modalities, preprocessing)."
+        )
+    assert preprocessing is not None
+    network = weights.load()
+    inputs = weights.inputs or _usual_inputs(network, weights)
+    if not isinstance(network, GASP) or network.modalities != len(inputs):
+        raise WeightsError(f"{weights.path}: this is not a GASP network for {len(inputs)} modalities.")
+    if weights.corrects is not None and weights.corrects not in inputs:
+        raise WeightsError(
+            f"{weights.path}: its network corrects {weights.corrects!r}, which is none of its modalities."
+        )
+    return FusionNetwork(network, inputs, preprocessing, weights.distribution, weights.corrects)
+
+
+def _usual_inputs(network: object, weights: Weights) -> tuple[str, ...]:
+    """Those of the published networks, where their number is the network's."""
+    modalities = network.modalities if isinstance(network, GASP) else 0
+    if modalities != len(GASP_INPUTS):
+        raise UsageError(
+            f"{weights.name}: nobody published which {modalities} modalities this network takes; give modalities of "
+            "the fusion."
+        )
+    return GASP_INPUTS

@@ -48,8 +48,8 @@ class ESR9(nn.Module):
 
     def __init__(self, *, branches: int = 9, batch_statistics: bool = True) -> None:
         super().__init__()
-        if branches < 1:
-            raise UsageError(f"branches must be at least 1, not {branches}.")
+        if not 1 <= branches <= 64:
+            raise UsageError(f"branches must be at least 1 and at most 64, not {branches}.")
         self.base = _Base()
         self.branches = nn.ModuleList(_Branch() for _ in range(branches))
         self.batch_statistics = batch_statistics

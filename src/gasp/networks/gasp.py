@@ -24,6 +24,10 @@ from gasp.networks.variants import VARIANTS, Stage
 
 PUBLISHED_SEQUENCE_LEN = 16
 
+MOST_MODALITIES = 256
+LONGEST_SEQUENCE = 4096
+"""More than any window holds; a damaged or hostile header may ask for billions."""
+
 
 class GASPOutput(NamedTuple):
     """OutputSettings for N samples; h x w is half the input size (rounded down), or all of it without encoders.
@@ -123,6 +127,8 @@ class GASP(nn.Module):
         super().__init__()
         if min(in_channels, modalities, out_channels, latent_channels, dam_channels) < 1:
             raise UsageError("in_channels, modalities and the channel counts must be at least 1.")
+        if modalities > MOST_MODALITIES:
+            raise UsageError(f"modalities must be at most {MOST_MODALITIES}, not {modalities}.")
         variant = VARIANTS[name]
         self.variant = variant
         self.in_channels = in_channels
@@ -329,6 +335,8 @@ def _sequence_len(name: str, sequence_len: int | None, sequence_norm: bool) -> i
     length = PUBLISHED_SEQUENCE_LEN if sequence_len is None else sequence_len
     if length < 2:
         raise UsageError(f"{name} takes a sequence: sequence_len must be at least 2, not {length}.")
+    if length > LONGEST_SEQUENCE:
+        raise UsageError(f"sequence_len must be at most {LONGEST_SEQUENCE}, not {length}.")
     return length
 
 

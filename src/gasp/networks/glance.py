@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gasp.errors import UsageError
+
 STRIDE = 4
 """Pixels of the input per cell of the outputs."""
 
@@ -52,6 +54,10 @@ class Glance(nn.Module):
         fine: int = 48,
     ) -> None:
         super().__init__()
+        if len(widths) != 5 or len(depths) != 4 or not all(1 <= depth <= 64 for depth in depths):
+            raise UsageError(
+                f"widths must be five whole numbers and depths four of 1 to 64, not {widths} and {depths}."
+            )
         stem, *stages = widths
         self.stem = _conv_norm_relu(3, stem, stride=2)
         self.stages = nn.ModuleList(

@@ -3,67 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-from gasp.config.pipelines import PACKAGED, FusionSettings, as_entry
-from gasp.errors import UsageError, WeightsError
+from gasp.config.pipelines import PACKAGED, FusionSettings
+from gasp.errors import UsageError
 from gasp.fusion.gasp import FusionNetwork
-from gasp.fusion.inputs import PUBLISHED_FILES, Preprocessing
-from gasp.fusion.packaged import load_fusion
-from gasp.networks import create_model
-from gasp.networks.gasp import GASP
-from gasp.weights import load_checkpoint
-from gasp.weights.catalogue import Entry
-from gasp.weights.shipped import read_metadata
+from gasp.fusion.inputs import PUBLISHED_FILES
+from gasp.fusion.packaged import NAME, make_fusion
+from gasp.weights.open import Weights, open_weights
+from gasp.weights.preprocessing import GASP_2021
 
 
-def load_configured(config: FusionSettings, path: Path) -> FusionNetwork:
-    """The network that the configuration describes, filled from ``path``.
+def open_fusion(config: FusionSettings) -> Weights:
+    """The weights that the configuration names, found but not loaded.
 
-    Raises :class:`gasp.errors.WeightsError` when the file does not fit and :class:`gasp.errors.UsageError` when nothing
-    tells what network it is for, or the number of modalities is not the network's.
+    Raises :class:`gasp.errors.WeightsError` when they are not here and :class:`gasp.errors.UsageError` when nothing
+    tells what network they are for.
     """
-    entry = None if config.weights == PACKAGED else as_entry(config.weights)
-    if entry is not None:
-        fusion = _published(entry, path)
-    elif config.network is not None:
-        fusion = _described(config, path)
-    elif path.suffix == ".safetensors" and "network" in read_metadata(path):
-        fusion = load_fusion(path)
-    else:
-        raise UsageError(
-            f"{path}: nothing tells which network these weights are for; give network, options and modalities of the "
-            "fusion"
-        )
+    if config.weights == PACKAGED:
+        return open_weights(NAME)
+    if config.network is None:
+        # Names in place of those of a published network are put in once it is loaded.
+        return open_weights(config.weights)
+    assert config.modalities is not None
+    return open_weights(
+        config.weights,
+        network=config.network,
+        options={"modalities": len(config.modalities), **config.options},
+        inputs=config.modalities,
+        preprocessing=GASP_2021,
+    )
+
+
+def load_configured(config: FusionSettings, weights: Weights) -> FusionNetwork:
+    """The network that the configuration describes, filled.
+
+    Raises :class:`gasp.errors.WeightsError` when the file does not fit and :class:`gasp.errors.UsageError` when the
+    number of modalities is not the network's.
+    """
+    if config.modalities is not None and not weights.inputs:
+        weights = replace(weights, inputs=config.modalities)
+    fusion = make_fusion(weights)
     if config.modalities is not None:
         fusion = _renamed(fusion, config.modalities)
     if config.pictures == "published":
         fusion = replace(fusion, preprocessing=replace(fusion.preprocessing, files=PUBLISHED_FILES))
     return fusion
-
-
-def _published(entry: Entry, path: Path) -> FusionNetwork:
-    assert entry.network is not None
-    network = create_model(entry.network, **entry.options)
-    form = entry.preprocessing
-    preprocessing = Preprocessing(form.height, form.width, form.mean, form.std)
-    return _filled(network, path, entry.inputs, preprocessing)
-
-
-def _described(config: FusionSettings, path: Path) -> FusionNetwork:
-    assert config.network is not None
-    assert config.modalities is not None
-    options = {"modalities": len(config.modalities), **config.options}
-    return _filled(create_model(config.network, **options), path, config.modalities, Preprocessing())
-
-
-def _filled(
-    network: object, path: Path, modalities: tuple[str, ...], preprocessing: Preprocessing
-) -> FusionNetwork:
-    assert isinstance(network, GASP)
-    if network.modalities != len(modalities):
-        raise WeightsError(f"{path}: this is not a GASP network for {len(modalities)} modalities.")
-    return FusionNetwork(load_checkpoint(network, path), modalities, preprocessing, distribution=False)
 
 
 def _renamed(fusion: FusionNetwork, modalities: tuple[str, ...]) -> FusionNetwork:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
 from torch import nn
 
-from gasp.config.pipelines import PACKAGED, CueSettings, as_entry
+from gasp.config.pipelines import CueSettings
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import PUBLISHED_CUES
 from gasp.errors import UsageError, WeightsError
 from gasp.faces.glance_reader import GlanceReader
 from gasp.fusion.gasp import FusionNetwork
-from gasp.networks import create_model
-from gasp.pipeline.fusion_loading import load_configured
-from gasp.weights import load_checkpoint, packaged, require
+from gasp.pipeline.fusion_loading import load_configured, open_fusion
+from gasp.weights.open import Weights, open_weights
+from gasp.weights.shipped import packaged
 
 DOWNLOADED_DETECTORS = ("s3fd", "yunet")
 NO_CUES: Mapping[str, nn.Module] = MappingProxyType({})
@@ -48,19 +49,20 @@ class Networks:
         """
         device = choose_device(settings.device)
         config = settings.pipeline
-        paths = _find_weights(settings)
+        weights = _open_all(settings)
         dtype = getattr(torch, settings.precision)
         cues = {
-            cue.name: _load_cue(cue, paths[cue.name]).to(dtype)
+            cue.name: weights[cue.name].load().to(dtype)
             for cue in config.cues
             if cue.name in PUBLISHED_CUES and cue.name in settings.cues
         }
-        fusion = load_configured(config.fusion, paths["fusion"])
+        fusion = load_configured(config.fusion, weights["fusion"])
         fusion.network.to(dtype)
         if not set(fusion.modalities) & set(config.cue_names):
             raise UsageError(
                 f"the fusion takes {', '.join(fusion.modalities)}: none of these is a cue of the pipeline"
             )
+        paths = {name: found.file for name, found in weights.items()}
         return cls(GlanceReader(device=device), fusion, device, cues, paths)
 
 
@@ -75,42 +77,27 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _find_weights(settings: PredictSettings) -> dict[str, Path]:
-    """Every file of weights before any is loaded; what is missing is told at once."""
+def _open_all(settings: PredictSettings) -> dict[str, Weights]:
+    """All weights, found before any is loaded; what is missing is told at once."""
     config = settings.pipeline
-    wanted: dict[str, str] = {
-        cue.name: _weights_of(cue)
+    wanted: dict[str, Callable[[], Weights]] = {
+        cue.name: partial(open_weights, _weights_of(cue), network=cue.name)
         for cue in config.cues
         if cue.name in PUBLISHED_CUES and cue.name in settings.cues
     }
     if settings.faces in DOWNLOADED_DETECTORS and "file" not in settings.face_finding.options:
-        wanted[settings.faces] = settings.faces
-    paths = {"glance": packaged("glance")}
+        wanted[settings.faces] = partial(open_weights, settings.faces)
+    wanted["fusion"] = partial(open_fusion, config.fusion)
+    found = {"glance": open_weights("glance")}
     missing: list[str] = []
-    for name, weights in {**wanted, "fusion": config.fusion.weights}.items():
+    for name, find in wanted.items():
         try:
-            paths[name] = packaged(name) if weights == PACKAGED else _locate(weights)
+            found[name] = find()
         except WeightsError as error:
             missing.append(str(error))
     if missing:
         raise WeightsError("\n".join(dict.fromkeys(missing)))
-    return paths
-
-
-def _locate(weights: str) -> Path:
-    entry = as_entry(weights)
-    if entry is not None:
-        return require(entry.name)
-    path = Path(weights).expanduser()
-    if not path.exists():
-        raise WeightsError(f"{path}: no such file of weights.")
-    return path
-
-
-def _load_cue(cue: CueSettings, path: Path) -> nn.Module:
-    entry = as_entry(_weights_of(cue))
-    network, options = (cue.name, {}) if entry is None else (entry.network or cue.name, entry.options)
-    return load_checkpoint(create_model(network, **options), path)
+    return found
 
 
 def _weights_of(cue: CueSettings) -> str:

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gasp import create_model, load_checkpoint
+from gasp import create_model
 from gasp.datasets.grouped import GroupedVideo, modality_name
-from gasp.errors import UsageError, WeightsError
+from gasp.errors import UsageError
 from gasp.fusion.gasp import Fused, FusionNetwork, GaspFusion
-from gasp.fusion.inputs import Preprocessing
 from gasp.networks.gasp import GASP
 from gasp.published.truth import decode
-from gasp.weights import Store, ensure, find_downloaded, find_entry
+from gasp.weights import Store, Weights, open_weights
+from gasp.weights.catalogue import Entry
+from gasp.weights.preprocessing import GASP_2021, preprocessing_2021
 
 DEFAULT_NETWORK = "SequenceGASPDAMEncALSTMGMUConv"
 
@@ -34,37 +35,36 @@ def load_network(options: Mapping[str, Any], inputs: Sequence[str], root: Path) 
     :class:`~gasp.errors.WeightsError` when the weights are not here or do not fit.
     """
     name = str(options.get("model_name", DEFAULT_NETWORK))
-    try:
-        network = create_model(name, **{k: v for k, v in options.items() if k not in _NOT_OF_THE_NETWORK})
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"the options of {name} cannot be right: {error}") from None
+    own = {key: value for key, value in options.items() if key not in _NOT_OF_THE_NETWORK}
+    network = create_model(name, **own)
     if not isinstance(network, GASP):
         raise UsageError(f"model_name = {name!r}: this is no GASP network")
     if network.modalities != len(inputs):
         raise UsageError(
             f"{name} takes {network.modalities} modalities, but the preset names {len(inputs)} inputs"
         )
-    load_checkpoint(network, _weights(options, root))
-    usual = Preprocessing()
-    form = Preprocessing(
-        int(options.get("inp_img_height", usual.height)), int(options.get("inp_img_width", usual.width))
+    _open(options, root, name, own).fill(network)
+    form = preprocessing_2021(
+        int(options.get("inp_img_height", GASP_2021.height)),
+        int(options.get("inp_img_width", GASP_2021.width)),
     )
     return FusionNetwork(network, tuple(modality_name(one) for one in inputs), form, distribution=False)
 
 
-def _weights(options: Mapping[str, Any], root: Path) -> Path:
+def _open(options: Mapping[str, Any], root: Path, network: str, own: Mapping[str, Any]) -> Weights:
     given = str(options.get("checkpoint_file") or options.get("weights_file") or "seqdamalstmgmu")
-    if Path(given).is_file() or (root / given).is_file():
-        return Path(given) if Path(given).is_file() else root / given
-    if Path(given).suffix:
-        raise WeightsError(f"{given} does not exist; it was to be the checkpoint of the network")
-    entry, store = find_entry(given), Store.from_environment(root)
-    if find_downloaded(entry, store) is None:
-        raise WeightsError(
-            f"the weights {given} are not here; run `gasp_download_manager --working_dir {root} "
-            f"--models {entry.folder} --accept-license`"
-        )
-    return ensure(entry.name, accept_license=True, store=store)
+
+    def command(entry: Entry) -> str:
+        return f"gasp_download_manager --working_dir {root} --models {entry.folder} --accept-license"
+
+    is_below = not Path(given).is_file() and (root / given).is_file()
+    return open_weights(
+        root / given if is_below else given,
+        network=network,
+        options=own,
+        store=Store.from_environment(root),
+        command=command,
+    )
 
 
 def fuse_video(

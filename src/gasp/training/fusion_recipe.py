@@ -35,7 +35,7 @@ from gasp.datasets.images import Picture
 from gasp.faces.face import Box, Face
 from gasp.faces.glance_reader import GlanceReader, working_size
 from gasp.fusion.correction import log_of_map
-from gasp.fusion.inputs import Preprocessing
+from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.training import losses
@@ -43,6 +43,7 @@ from gasp.training.augment import View, random_colour, random_view, whole_view
 from gasp.training.fitting import Report
 from gasp.training.glance_recipe import count_points
 from gasp.training.steps import StepData, fit_steps
+from gasp.weights.preprocessing import preprocessing_2021
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ OPTIONS: dict[str, Any] = {
     "activation": "relu",
     "dam_channels": 32,
 }
-PREPROCESSING = Preprocessing(height=96, width=128)
+PREPROCESSING = preprocessing_2021(height=96, width=128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,7 @@ def _draw_frame(scene: Scene, view: View, action: _Action | None, t: int) -> NDA
         motion = _draw_motion(view, action, t)
     saliency = View(_from_grid(view, scene), *size).warp(draw_saliency(scene.log_saliency))
     pictures = [view.warp(scene.image, fill=114), saliency, draw_faces(faces, size, size), speaking, motion]
-    return PREPROCESSING.stack(pictures)
+    return stack_maps(pictures, PREPROCESSING)
 
 
 def _draw_motion(view: View, action: _Action, t: int) -> NDArray[np.uint8]:
@@ -296,7 +297,7 @@ class FusionModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of the corrected map, and a little of directed attention's."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_half):
-            output = self.network(PREPROCESSING.normalise(batch["inputs"]))
+            output = self.network(normalise_maps(batch["inputs"], PREPROCESSING))
         logits = output.logits.float() + _corrected(batch["inputs"])
         loss = losses.map_loss(logits, batch["density"], batch["fixations"], weights=batch["weight"])
         self.log("train_loss", loss.detach(), batch_size=len(batch["inputs"]))
@@ -306,7 +307,9 @@ class FusionModule(pl.LightningModule):
     def validation_step(self, held_back: tuple[str, dict[str, Tensor]], batch_idx: int) -> None:
         """The loss on held-back clips of one kind."""
         kind, batch = held_back
-        logits = self.network(PREPROCESSING.normalise(batch["inputs"])).logits + _corrected(batch["inputs"])
+        logits = self.network(normalise_maps(batch["inputs"], PREPROCESSING)).logits + _corrected(
+            batch["inputs"]
+        )
         loss = losses.map_loss(logits, batch["density"], batch["fixations"]).item()
         self._held_back.setdefault(kind, []).append(loss)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,12 +11,13 @@ from torch import Tensor, nn
 
 from gasp.config.experiments import Experiment, OptimiserSettings
 from gasp.errors import GaspError, UsageError, WeightsError
-from gasp.fusion.inputs import Preprocessing
+from gasp.fusion.inputs import normalise_maps
 from gasp.networks import create_model
 from gasp.networks.gasp import GASP, GASPOutput, gate_scores
 from gasp.training.batch import ClipBatch
 from gasp.training.losses import SaliencyLosses, dam_loss, saliency_losses
-from gasp.weights import load_checkpoint, require
+from gasp.weights.open import open_weights
+from gasp.weights.preprocessing import preprocessing_2021
 
 
 class TrainingError(GaspError):
@@ -40,13 +40,13 @@ class SaliencyModule(pl.LightningModule):
         network = create_model(experiment.network, **experiment.network_options)
         assert isinstance(network, GASP)
         self.network = network.train()
-        self.preprocessing = Preprocessing(*experiment.clips.size)
+        self.preprocessing = preprocessing_2021(*experiment.clips.size)
         if experiment.trainer.compile:
             self.network.compile()
 
     def forward(self, maps: Tensor) -> GASPOutput:
         """The network's output for uint8 clips (N, T, K, H, W)."""
-        inputs = self.preprocessing.normalise(maps)
+        inputs = normalise_maps(maps, self.preprocessing)
         output: GASPOutput = self.network(inputs if self.experiment.sequence else inputs[:, -1])
         return output
 
@@ -148,11 +148,8 @@ def begin(network: nn.Module, experiment: Experiment) -> None:
     """
     trainer = experiment.trainer
     if trainer.start_from is not None:
-        path = Path(trainer.start_from)
-        if not path.exists():
-            path = _downloaded(trainer.start_from)
         try:
-            load_checkpoint(network, path)
+            open_weights(trainer.start_from, network=experiment.network).fill(network)
         except WeightsError as error:
             raise WeightsError(f"trainer.start_from: {error}") from None
         network.train()
@@ -167,12 +164,6 @@ def begin(network: nn.Module, experiment: Experiment) -> None:
             parameter.requires_grad_(False)
     if not any(p.requires_grad for p in network.parameters()):
         raise UsageError("trainer.freeze leaves nothing to learn")
-
-
-def _downloaded(name: str) -> Path:
-    if Path(name).suffix or "/" in name:
-        raise WeightsError(f"trainer.start_from: {name} does not exist")
-    return require(name)
 
 
 def _not_a_number(values: dict[str, Tensor], batch: ClipBatch, step: int) -> str:

@@ -28,7 +28,7 @@ from gasp.training.fusion_recipe import (
     train_fusion,
 )
 from gasp.training.glance_recipe import train_glance
-from gasp.weights import load_packaged, load_weights, save_weights
+from gasp.weights import open_weights, save_weights
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def default_fusion(
     ``saliency``: weights of the saliency network, the packaged ones if None. ``steps`` as above.
     """
     recipe = FusionRecipe() if steps is None else FusionRecipe(steps=steps)
-    network = load_packaged("glance") if saliency is None else load_weights(saliency)
+    network = open_weights(saliency or "glance").load()
     if not isinstance(network, Glance):
         raise UsageError(f"{saliency} does not hold the saliency network 'glance'")
     training, held = load_pictures(data)

@@ -19,7 +19,6 @@ import torch
 from gasp.config.experiments import Experiment
 from gasp.datasets.grouped import modality_name
 from gasp.datasets.store import INDEX
-from gasp.fusion.inputs import Preprocessing
 from gasp.networks.gasp import GASP
 from gasp.training.loggers import title_of
 from gasp.weights import save_weights
@@ -119,8 +118,7 @@ def write_model(folder: Path, network: GASP, experiment: Experiment, source: str
     state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     with replacing(folder / LAST_MODEL) as temporary:
         torch.save(state, temporary)
-    size = experiment.clips.size
-    form = Preprocessing(*size)
+    height, width = experiment.clips.size
     save_weights(
         network,
         folder / MODEL,
@@ -130,7 +128,7 @@ def write_model(folder: Path, network: GASP, experiment: Experiment, source: str
             "licence": "as the data and weights that it learnt from allow",
             "training_data": source,
             "modalities": json.dumps([modality_name(name) for name in experiment.clips.inputs]),
-            "preprocessing": json.dumps({"height": form.height, "width": form.width}),
+            "preprocessing": json.dumps({"height": height, "width": width}),
             "output": "independent",
             "recipe": json.dumps(experiment.plain()),
         },

@@ -14,9 +14,10 @@ from gasp.config.experiments import Experiment
 from gasp.datasets.grouped import Window
 from gasp.errors import InputError
 from gasp.fusion.gasp import scale_maps
-from gasp.fusion.inputs import Preprocessing
+from gasp.fusion.inputs import normalise_maps
 from gasp.networks.gasp import GASP
 from gasp.training.sources import ClipSource, Video
+from gasp.weights.preprocessing import preprocessing_2021
 
 _BATCH = 4
 
@@ -92,13 +93,13 @@ def _predict(
     network: GASP, source: ClipSource, video: Video, frames: NDArray[np.intp], experiment: Experiment
 ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
     """Saliency (n, h, w) of so many frames at a time."""
-    form = Preprocessing(*experiment.clips.size)
+    form = preprocessing_2021(*experiment.clips.size)
     device = next(network.parameters()).device
     for first in range(0, len(frames), _BATCH):
         chosen = frames[first : first + _BATCH]
         maps = np.stack([_window(source, video, int(frame), experiment) for frame in chosen])
         with torch.inference_mode():
-            inputs = form.normalise(torch.from_numpy(maps).to(device))
+            inputs = normalise_maps(torch.from_numpy(maps).to(device), form)
             logits = network(inputs if experiment.sequence else inputs[:, -1]).logits[:, 0]
         yield chosen, scale_maps(logits.float(), distribution=False).cpu()
 

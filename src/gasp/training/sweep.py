@@ -12,7 +12,6 @@ from pathlib import Path
 from gasp.config.experiments import Experiment
 from gasp.config.sweeps import Planned, Sweep
 from gasp.errors import GaspError, UsageError
-from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.pipeline.networks import choose_device
 from gasp.training.data import find_videos
@@ -21,7 +20,7 @@ from gasp.training.scoring import Scores, score
 from gasp.training.sources import ClipSource, Video, open_source
 from gasp.training.sweep_tables import SweepRow, write_tables
 from gasp.training.train import check, train
-from gasp.weights import load_checkpoint
+from gasp.weights.open import open_weights
 from gasp.work.files import replacing
 
 log = logging.getLogger(__name__)
@@ -124,9 +123,9 @@ def _read_results(path: Path, made_of: dict[str, object]) -> dict[str, Scores] |
 def _train_and_score(planned: Planned, every: int, root: Path) -> dict[str, Scores]:
     experiment = planned.experiment
     run = train(experiment, root)
-    network = create_model(experiment.network, **experiment.network_options)
+    options = experiment.network_options
+    network = open_weights(run.last_model, network=experiment.network, options=options).load()
     assert isinstance(network, GASP)
-    load_checkpoint(network, run.last_model)
     device = choose_device("cpu" if experiment.trainer.accelerator == "cpu" else "auto")
     source = _source(experiment, root)
     videos = _scored(planned, source, root)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gasp.weights.download import find_downloaded as find_downloaded
     from gasp.weights.download import require as require
     from gasp.weights.loading import load_checkpoint as load_checkpoint
+    from gasp.weights.open import Weights as Weights
+    from gasp.weights.open import open_weights as open_weights
     from gasp.weights.own import describe as describe
     from gasp.weights.own import load_packaged as load_packaged
     from gasp.weights.own import load_weights as load_weights
@@ -30,6 +32,7 @@ _HOMES = {
     "catalogue": ("Entry", "find_entries", "find_entry", "list_entries"),
     "download": ("Store", "ensure", "ensure_all", "find_downloaded", "require"),
     "loading": ("load_checkpoint",),
+    "open": ("Weights", "open_weights"),
     "own": ("describe", "load_packaged", "load_weights", "save_weights"),
     "shipped": ("packaged", "packaged_names"),
 }

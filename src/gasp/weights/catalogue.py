@@ -14,6 +14,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from gasp.errors import UsageError
+from gasp.weights.preprocessing import KINETICS_MEAN, KINETICS_STD
+from gasp.weights.preprocessing import Preprocessing as Preprocessing
 
 MODELS_FOLDER = "gazenet/models"
 """Where the files of 2021 lie below a working directory; the same below a cache folder or a mirror."""
@@ -32,26 +34,6 @@ class Licence:
     def restricted(self) -> bool:
         """Whether the user must accept the terms first: all but those that clearly allow every use."""
         return self.commercial is not True
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How the network's input pictures are made.
-
-    A picture of ``width`` x ``height`` pixels, channels in ``colour_order``, scaled to 0..1, minus
-    ``mean``, divided by ``std`` (per channel in that order). ``window`` frames, oldest first; the output
-    belongs to frame ``source_index`` of the window (from 0). ``sound`` describes the audio input in words,
-    if there is one.
-    """
-
-    width: int
-    height: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    window: int
-    source_index: int
-    colour_order: str = "RGB"
-    sound: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +80,9 @@ class Entry:
     ``folder`` is relative to :data:`MODELS_FOLDER`, ``checkpoint`` relative to ``folder`` ("." when the
     folder itself is the checkpoint). ``other_folders`` are further places where existing files are looked
     for.
+
+    ``inputs`` are the modalities of a GASP network in order, empty where nobody published them.
+    ``options_from_file``: the options are not published either, but the tensors of the file tell them.
     """
 
     name: str
@@ -118,6 +103,7 @@ class Entry:
     other_folders: tuple[str, ...] = ()
     note: str = ""
     inputs: tuple[str, ...] = field(default=())
+    options_from_file: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -130,14 +116,14 @@ _HAMBURG = "https://www2.informatik.uni-hamburg.de/WTM/corpora/GASP"
 _DRIVE = "https://drive.google.com/uc?id="
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_KINETICS_MEAN = (110.63666788 / 255, 103.16065604 / 255, 96.29023126 / 255)
-_KINETICS_STD = (38.7568578 / 255, 37.88248729 / 255, 40.02898126 / 255)
 _ACTIVITYNET_MEAN = (114.7748 / 255, 107.7354 / 255, 99.4750 / 255)
 
 _MIT = Licence("MIT", commercial=True)
 _UNKNOWN = Licence("unknown", commercial=None, note="No terms of use are known; ask the authors.")
 
-_GASP_INPUTS = ("captured", "dave", "esr9", "videogaze", "gaze360")
+GASP_INPUTS = ("captured", "dave", "esr9", "videogaze", "gaze360")
+"""The modalities of the published GASP networks, in order, unless an entry says otherwise."""
+
 _GASP_CITATION = (
     "F. Abawi, T. Weber, S. Wermter: GASP: Gated Attention for Saliency Prediction. IJCAI 2021, pp. 584-591. "
     "doi:10.24963/ijcai.2021/81"
@@ -145,27 +131,43 @@ _GASP_CITATION = (
 
 
 def _gasp(
-    key: str, title: str, network: str, identifier: str, window: int, *, folder: str = "", **changes: Any
+    key: str,
+    title: str,
+    network: str,
+    identifier: str,
+    window: int,
+    *,
+    folder: str = "",
+    inputs: tuple[str, ...] = GASP_INPUTS,
+    note: str = "",
 ) -> Entry:
-    """An entry of the GASP family; ``folder`` is its name on disk where that differs from the address."""
+    """An entry of the GASP family.
+
+    ``folder`` is its name on disk, where that differs from the address; the server may have it under both. Without
+    ``inputs``, nobody published the network's options.
+    """
     address = f"pretrained_{network.lower()}"
     base = "saliency_prediction/gasp/checkpoints"
     remote = f"{base}/{address}/{network}/{identifier}"
     local = f"{base}/{folder or address}/{network}/{identifier}"
-    options: dict[str, Any] = {"modalities": 5}
-    if window > 1:
+    places = tuple(dict.fromkeys((remote, local)))
+    options: dict[str, Any] = {"modalities": len(inputs)} if inputs else {}
+    if inputs and window > 1:
         options |= {"sequence_len": window, "sequence_norm": True}
-    inputs = changes.get("inputs", _GASP_INPUTS)
     return Entry(
         name=f"gasp-{key.replace('_', '-')}",
         title=title,
         network=network,
-        options=options | {"modalities": len(inputs)},
+        options=options,
         folder=local,
-        files=(RemoteFile("last_model.pt", (f"{_HAMBURG}/{MODELS_FOLDER}/{remote}/last_model.pt",)),),
+        files=(
+            RemoteFile(
+                "last_model.pt", tuple(f"{_HAMBURG}/{MODELS_FOLDER}/{p}/last_model.pt" for p in places)
+            ),
+        ),
         checkpoint="last_model.pt",
         layout=Layout(),
-        preprocessing=Preprocessing(120, 120, _KINETICS_MEAN, _KINETICS_STD, window, window - 1),
+        preprocessing=Preprocessing(120, 120, KINETICS_MEAN, KINETICS_STD, window, window - 1),
         licence=_UNKNOWN,
         training_data=(
             "Social-event part of AVE (DIEM, Coutrot 1, Coutrot 2; split train_ave), fixation maps "
@@ -175,7 +177,9 @@ def _gasp(
         homepage="https://github.com/knowledgetechnologyuhh/gasp",
         aliases=(key,),
         other_folders=(remote,) if remote != local else (),
+        note=note,
         inputs=inputs,
+        options_from_file=not inputs,
     )
 
 
@@ -280,6 +284,18 @@ ENTRIES: tuple[Entry, ...] = (
         folder="pretrained_seqeuncegaspdamencgmualstmconv",  # spelled so on disk in 2021
     ),
     _gasp(
+        "seqdamalstmgmu_abd7f5d2",
+        "GASP, DAM + LARGMU, a further run",
+        "SequenceGASPDAMEncALSTMGMUConv",
+        "abd7f5d2c76147f685c3082f5bdb733d",
+        window=10,
+        inputs=(),
+        note=(
+            "Its modalities and context are not published: their numbers are read from the tensors when it is loaded, "
+            "and the names must be given unless there are the usual five."
+        ),
+    ),
+    _gasp(
         "damgmu",
         "GASP, DAM + GMU, single frame",
         "GASPDAMEncGMUConv",
@@ -298,8 +314,8 @@ ENTRIES: tuple[Entry, ...] = (
         preprocessing=Preprocessing(
             320,
             256,
-            _KINETICS_MEAN,
-            _KINETICS_STD,
+            KINETICS_MEAN,
+            KINETICS_STD,
             window=16,
             source_index=15,
             sound="16 log-mel patches of 64 frames x 64 bands, 16 kHz",

@@ -8,6 +8,7 @@ tensors under a key such as ``state_dict``; that nesting is removed here. Names 
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from gasp.errors import WeightsError
 from gasp.weights.unpickling import unpickle
+from gasp.work.files import require_regular
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".tar", ".ckpt", ".bin", ".safetensors")
 """Endings of files that are looked for in folders and archives."""
@@ -60,8 +62,9 @@ def find_checkpoints(path: str | Path) -> list[Member]:
     Raises :class:`WeightsError` when there is none, or the file is of another kind (a web page, say).
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise WeightsError(f"{path}: no such file. `gasp models` lists what can be downloaded.")
+    require_regular(path, WeightsError)
     with _reading(path):
         if path.is_dir():
             files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in CHECKPOINT_SUFFIXES)
@@ -133,8 +136,13 @@ def _members_of_zip(path: Path) -> list[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+            locked = next((entry.filename for entry in entries if entry.flag_bits & 1), None)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise WeightsError(f"{path}: is a damaged or truncated file ({error}). Fetch it again.") from None
+    if locked is not None:
+        raise WeightsError(
+            f"{path}: is locked with a password ({locked}); unpack it and give the file inside."
+        )
     names = {entry.filename for entry in entries}
     if any(name.endswith("data.pkl") for name in names):
         # torch.save stores tensors uncompressed: a file that grows when unpacked is not one of its.
@@ -144,8 +152,12 @@ def _members_of_zip(path: Path) -> list[Member]:
 
     def reader(entry: zipfile.ZipInfo) -> Callable[[], State]:
         def read() -> State:
-            with zipfile.ZipFile(path) as archive, archive.open(entry) as file:
-                return _read_bytes(file, entry.file_size, f"{path}/{entry.filename}")
+            name = f"{path}/{entry.filename}"
+            try:
+                with zipfile.ZipFile(path) as archive, archive.open(entry) as file:
+                    return _read_bytes(file, entry.file_size, name)
+            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+                raise WeightsError(f"{name}: cannot be unpacked ({error}). Fetch it again.") from None
 
         return read
 
@@ -170,10 +182,14 @@ def _members_of_tar(path: Path) -> list[Member]:
 
     def reader(entry: tarfile.TarInfo) -> Callable[[], State]:
         def read() -> State:
-            with tarfile.open(path) as archive:
-                file = archive.extractfile(entry)
-                assert file is not None  # only regular files are listed
-                return _read_bytes(file, entry.size, f"{path}/{entry.name}")
+            name = f"{path}/{entry.name}"
+            try:
+                with tarfile.open(path) as archive:
+                    file = archive.extractfile(entry)
+                    assert file is not None  # only regular files are listed
+                    return _read_bytes(file, entry.size, name)
+            except (tarfile.TarError, OSError, EOFError) as error:
+                raise WeightsError(f"{name}: cannot be unpacked ({error}). Fetch it again.") from None
 
         return read
 

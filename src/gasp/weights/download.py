@@ -13,12 +13,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
 from filelock import FileLock
@@ -28,7 +29,7 @@ from gasp.fetching.archives import unpack
 from gasp.fetching.records import Record, read_record, record_path, write_record
 from gasp.fetching.transfer import DownloadError, Patience, Progress, fetch
 from gasp.weights.catalogue import MODELS_FOLDER, Entry, RemoteFile, find_entries, find_entry
-from gasp.work.files import sha256
+from gasp.work.files import expand_user, sha256
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,12 @@ class Store:
     @classmethod
     def from_environment(cls, root: str | Path | None = None) -> Store:
         """The store that the environment variables describe; ``root`` goes before ``GASP_CWD``."""
-        place = root or os.environ.get("GASP_CWD") or platformdirs.user_cache_dir("gasp", appauthor=False)
+        own = os.environ.get("GASP_CWD")
+        place = root or own or platformdirs.user_cache_dir("gasp", appauthor=False)
+        what = f"{place}" if root or not own else f"GASP_CWD = {own}"
         offline = os.environ.get("GASP_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
-        return cls(Path(place).expanduser(), os.environ.get("GASP_MIRROR", "").rstrip("/"), offline)
+        mirror = check_mirror(os.environ.get("GASP_MIRROR", ""))
+        return cls(expand_user(place, UsageError, what), mirror, offline)
 
     def folder(self, entry: Entry) -> Path:
         """Where the entry's files are, or will be."""
@@ -61,6 +65,23 @@ class Store:
         """Addresses to try, in order."""
         folders = (entry.folder, *entry.other_folders) if self.mirror else ()
         return [f"{self.mirror}/{MODELS_FOLDER}/{folder}/{file.name}" for folder in folders] + list(file.urls)
+
+
+def check_mirror(address: str) -> str:
+    """The base address of a mirror without a slash at its end; "" where there is none.
+
+    Raises :class:`gasp.errors.UsageError` for a text that is no web address.
+    """
+    try:
+        parts = urlsplit(address)
+        usable = not address or (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(f"GASP_MIRROR = {address[:200]!r} is no address such as https://example.org/models")
+    return address.rstrip("/")
 
 
 @dataclass(frozen=True)
@@ -135,19 +156,23 @@ def find_downloaded(entry: Entry, store: Store | None = None) -> Path | None:
     return None if _missing(entry, folder) else _checkpoint(entry, folder)
 
 
-def require(name: str, store: Store | None = None) -> Path:
+def require(name: str, store: Store | None = None, *, command: Callable[[Entry], str] | None = None) -> Path:
     """The checkpoint called ``name``, checked, which must be on this computer: nothing is fetched.
+
+    ``command`` gives the command that fetches an entry, for the message; `gasp download` if None.
 
     Raises :class:`~gasp.errors.WeightsError` with the command that fetches it when it is not there, and
     :class:`~gasp.fetching.transfer.DownloadError` when it has changed since it was fetched.
     """
     entry = find_entry(name)
     if find_downloaded(entry, store) is None:
-        terms = " --accept-license" if entry.licence.restricted else ""
-        raise WeightsError(
-            f"The weights of {entry.title} are not here. Run `gasp download {entry.name}{terms}`."
-        )
+        how = (command or _download_command)(entry)
+        raise WeightsError(f"The weights of {entry.title} are not here. Run `{how}`.")
     return ensure(entry.name, store=store)
+
+
+def _download_command(entry: Entry) -> str:
+    return f"gasp download {entry.name}" + (" --accept-license" if entry.licence.restricted else "")
 
 
 # --- fetching --------------------------------------------------------------------------------------------
@@ -167,7 +192,7 @@ def _tasks(entries: Sequence[Entry], store: Store) -> list[_Task]:
 def _missing(entry: Entry, folder: Path) -> list[RemoteFile]:
     """The entry's files that are not in ``folder``."""
     there = {file.name: folder / (entry.checkpoint if file.archive else file.name) for file in entry.files}
-    return [file for file in entry.files if not there[file.name].is_file()]
+    return [file for file in entry.files if not os.path.isfile(there[file.name])]
 
 
 def _checkpoint(entry: Entry, folder: Path) -> Path:

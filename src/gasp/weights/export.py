@@ -1,7 +1,7 @@
 """Networks as files for other programs: ONNX, and PyTorch's own exported programs; checked against eager.
 
-Shapes are fixed to the published ones with a batch of one. OutputSettings keep their names; those that are None are
-left out.
+Shapes are fixed to the published ones with a batch of one. Outputs keep their names; those that are None are left
+out.
 """
 
 from __future__ import annotations
@@ -20,31 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from gasp.errors import GaspError, UsageError
-from gasp.networks.variants import VARIANTS
+from gasp.networks.table import find_row
 from gasp.work.files import replacing
 
 FORMATS = ("onnx", "torch-export")
 
 Run = Callable[[Sequence[Tensor]], Mapping[str, np.ndarray]]
-
-_SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
-    "dave": ((1, 3, 16, 256, 320), (1, 3, 16, 64, 64)),
-    "stavis": ((1, 3, 16, 112, 112), (1, 1, 1, 35280)),
-    "tased": ((1, 3, 32, 224, 384),),
-    "unisal": ((1, 12, 3, 224, 384),),
-    "vinet": ((1, 3, 32, 224, 384),),
-    "avinet": ((1, 3, 32, 224, 384), (1, 1, 70560, 1)),
-    "gaze360": ((1, 7, 3, 224, 224),),
-    "videogaze": ((1, 3, 227, 227), (1, 3, 227, 227), (1, 3, 227, 227), (1, 2)),
-    "s3fd": ((1, 3, 256, 256),),
-    "esr9": ((1, 3, 96, 96),),
-    "glance": ((1, 3, 288, 512),),
-}
-"""Shapes of the inputs, as in the published systems; our own takes any size."""
-
-_AMBIGUOUS = {"tased": 0.1}
-"""Share of elements that may differ: TASED-Net's arg-max decisions are closer than rounding in many "
-"places."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +74,7 @@ def export(
 
 def example_inputs(network: str, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """Random inputs of the published shapes (0..1), a batch of one; always the same."""
-    shapes = _SHAPES.get(network, ())
-    if network in VARIANTS:
-        channels = options.get("modalities", 4) * options.get("in_channels", 3)
-        window = (options.get("sequence_len", 16),) if VARIANTS[network].sequence else ()
-        shapes = ((1, *window, channels, 120, 120),)
-    if network == "stavis" and not options.get("audiovisual", True):
-        shapes = shapes[:1]
+    shapes = find_row(network).inputs(options)
     if not shapes:
         raise UsageError(f"The network {network} cannot be exported; no input shapes are known for it.")
     generator = torch.Generator().manual_seed(0)
@@ -187,7 +162,7 @@ def _compare(
         difference = np.abs(actual[name] - wanted)
         differences[name] = float(difference.max(initial=0.0))
         allowed = tolerance * max(1e-3, float(np.abs(wanted).max(initial=0.0)))
-        if not np.mean(~(difference <= allowed)) <= _AMBIGUOUS.get(network, 0.0):
+        if not np.mean(~(difference <= allowed)) <= find_row(network).undecided:
             raise GaspError(
                 f"The exported {network} differs from the network in {name} by {differences[name]:.2g} "
                 f"(allowed: {allowed:.2g}); nothing was written."

@@ -11,25 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gasp.networks import create_model, list_models
-from gasp.networks.variants import VARIANTS, Variant
-
-_LATENT = 32
-"""Channels per modality behind a GASP encoder."""
-
-_LANDMARKS = {
-    "dave": "combinedEmbedding.weight",
-    "stavis": "score_dsn.0.side_prep.weight",
-    "tased": "convtsp1.0.weight",
-    "unisal": "coarse_gaussians_dhf1k",
-    "vinet": "decoder.convtsp1.0.weight",
-    "avinet": "visual_model.decoder.convtsp1.0.weight",
-    "gaze360": "base_model.fc1.weight",
-    "videogaze": "cone_pathway.linear1.weight",
-    "esr9": "branches.0.conv1.weight",
-    "glance": "laterals.0.weight",
-    "s3fd": "conv7_2_mbox_conf.weight",
-} | dict.fromkeys(VARIANTS, "saliency_out.weight")
-"""An entry without which a checkpoint cannot be the network's; saves making networks in vain."""
+from gasp.networks.table import find_row
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
@@ -44,61 +26,28 @@ def identify(tensors: Mapping[str, Tensor]) -> str | None:
     checked against the names and shapes of a network made without memory.
     """
     for name in list_models():
-        if _LANDMARKS.get(name) not in tensors:
-            continue
-        for options in _guesses(name, tensors):
-            if _fits(name, options, tensors):
-                text = "".join(f", {key}={value!r}" for key, value in options.items())
-                return f"create_model({name!r}{text})"
+        options = fitting_options(name, tensors)
+        if options is not None:
+            text = "".join(f", {key}={value!r}" for key, value in options.items())
+            return f"create_model({name!r}{text})"
     return None
 
 
-def _guesses(name: str, tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    if name in VARIANTS:
-        options = _gasp_options(VARIANTS[name], tensors)
-        return [options] if options is not None else []
-    if name == "stavis":
-        return [{"audiovisual": True}, {"audiovisual": False}]
-    return [{}]
-
-
-def _gasp_options(variant: Variant, tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """Options of a GASP network that the tensors tell; None when the variant cannot be it."""
-    if (
-        "dam" if "dam.fc1.weight" in tensors else "se" if "se.fc.0.weight" in tensors else None
-    ) != variant.scaling:
-        return None
-    encoder_names = [name for name in tensors if name.startswith(("enc.", "enc_list."))]
-    if encoder_names and encoder_names[0].startswith("enc_list.") != variant.sequence:
-        return None
-    options: dict[str, Any] = {}
-    if not encoder_names:
-        options["encoder"] = None
-    elif any(".enc.18." in f".{name}" for name in encoder_names):
-        options["encoder"] = "Deep"
-    if modalities := _modalities(variant, tensors, len(encoder_names) > 0):
-        options["modalities"] = modalities
-    if (norm := tensors.get("att_lstm.sequence_norm.weight")) is not None:
-        options |= {"sequence_len": int(norm.shape[0]), "sequence_norm": True}
-    out = tensors.get("saliency_out.weight")
-    if out is not None and out.ndim and out.shape[0] != 1:
-        options["out_channels"] = int(out.shape[0])
-    return options
-
-
-def _modalities(variant: Variant, tensors: Mapping[str, Tensor], encoded: bool) -> int | None:
-    if "gmu.hidden_bias" in tensors:
-        return tensors["gmu.hidden_bias"].numel() // _LATENT
-    fused = tensors.get("saliency_in.weight")
-    if fused is None and variant.fusion[0] == "att_lstm":
-        fused = tensors.get("att_lstm.W_a.weight")
-    if fused is None or fused.ndim < 2 or "add" in variant.fusion:
-        return None
-    return int(fused.shape[1]) // (_LATENT if encoded else 3)
+def fitting_options(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """Options with which the network called ``name`` has exactly these tensors; None when there are none."""
+    # A guess must never hide the failure that it is to explain with one of its own (a package that cannot be
+    # imported, a shape that no network has).
+    with contextlib.suppress(Exception):
+        row = find_row(name)
+        if row.landmark in tensors:
+            shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+            for options in row.guesses(shapes):
+                if _fits(name, options, tensors):
+                    return options
+    return None
 
 
 def _fits(name: str, options: dict[str, Any], tensors: Mapping[str, Tensor]) -> bool:
-    # A guess only serves a message about another failure; it must never hide that one with its own.
     with contextlib.suppress(Exception):
         with torch.device("meta"):
             model: nn.Module = create_model(name, **options)

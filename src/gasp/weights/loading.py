@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gasp.errors import WeightsError
 from gasp.weights.checkpoints import Member, State, find_checkpoints
-from gasp.weights.identify import identify, matches
+from gasp.weights.identify import fitting_options, identify, matches
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -41,15 +41,31 @@ def load_checkpoint(model: Network, path: str | Path) -> Network:
     unexpected or of the wrong shape. The model is then unchanged.
     """
     members = find_checkpoints(path)
-    if len(members) > 1:
-        members = [_ensemble(members) or _only_fitting(model, members, path)]
-    state = members[0].read()
+    several = len(members) > 1 or Path(path).is_dir()
+    ensemble = _ensemble(members) if several else None
+    if ensemble is None and len(members) > 1:
+        members = [_only_fitting(model, members, path)]
+    state = (ensemble or members[0]).read()
     fitted, problems = _fit(model, state)
     if problems:
-        raise _mismatch(model, state, problems)
-    _check_values(fitted, state.name)
-    model.load_state_dict(fitted, strict=True)
+        raise _part_of_ensemble(model, state) or _mismatch(model, state, problems)
+    model.load_state_dict(_converted(model, fitted, state.name), strict=True)
     return model
+
+
+def read_options(network: str, path: str | Path) -> dict[str, Any]:
+    """Options with which the network called ``network`` has the tensors of the checkpoint at ``path``.
+
+    Raises :class:`~gasp.errors.WeightsError` when there are none, or the file cannot be read.
+    """
+    [member, *others] = find_checkpoints(path)
+    if others:
+        raise WeightsError(f"{path}: holds several checkpoints. Name one of them.")
+    state = member.read()
+    options = fitting_options(network, _without_prefixes(state, {}))
+    if options is None:
+        raise WeightsError(f"{path}: its tensors are not those of a network {network}, whatever its options.")
+    return options
 
 
 # --- several files ---------------------------------------------------------------------------------------
@@ -83,6 +99,24 @@ def _ensemble(members: list[Member]) -> Member | None:
         return State(folder, tensors)
 
     return Member(folder, read)
+
+
+def _part_of_ensemble(model: nn.Module, state: State) -> WeightsError | None:
+    """What to say of a file that is one of ESR-9's ten where the whole network is wanted; None for others."""
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in _without_prefixes(state, {}).items()}
+    for prefix, what in (("base.", "the shared base"), ("branches.0.", "a branch")):
+        part = {n.removeprefix(prefix): s for n, s in wanted.items() if n.startswith(prefix)}
+        if part and part.items() == found.items() and len(part) < len(wanted):
+            others = [f"Net-Branch_{i}.pt" for i in range(1, 10)]
+            if what == "a branch":
+                others.insert(0, _ENSEMBLE_BASE)
+            missing = [name for name in others if not Path(state.name).with_name(name).exists()]
+            way = f"missing beside it: {', '.join(missing)}" if missing else "give the folder that holds them"
+            return WeightsError(
+                f"{state.name}: holds {what} of ESR-9 alone, which is published as ten files; {way}."
+            )
+    return None
 
 
 def _only_fitting(model: nn.Module, members: list[Member], path: str | Path) -> Member:
@@ -173,16 +207,35 @@ def _usable(tensor: Tensor) -> bool:
         and not tensor.is_quantized
         and not tensor.is_complex()
         and tensor.device.type != "meta"
+        and _is_plain(tensor.dtype)
     )
 
 
-def _check_values(tensors: Mapping[str, Tensor], name: str) -> None:
-    broken = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
+def _is_plain(dtype: torch.dtype) -> bool:
+    """Whether numbers of this type can be converted: not so packed ones (4 bits, bare bits)."""
+    try:
+        torch.zeros(1, dtype=torch.float32).to(dtype).float()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _converted(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors in the model's own number types, checked as they then are: a cast may make infinity of a number."""
+    wanted = {key: tensor.dtype for key, tensor in model.state_dict().items()}
+    converted = {key: tensor.to(wanted[key]) for key, tensor in tensors.items()}
+    broken = [key for key, t in converted.items() if t.is_floating_point() and not _is_finite(t)]
     if broken:
         raise WeightsError(
-            f"{name}: holds infinite or undefined numbers (NaN) in {', '.join(_shorten(broken))}. "
-            "The file is damaged or its training diverged."
+            f"{name}: holds infinite or undefined numbers (NaN), or numbers too large for the network's type, in "
+            f"{', '.join(_shorten(broken))}. The file is damaged or its training diverged."
         )
+    return converted
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # Not every operation knows the types of 8 bits that a model of the caller's may have.
+    return bool(torch.isfinite(tensor if tensor.element_size() > 1 else tensor.float()).all())
 
 
 # --- messages --------------------------------------------------------------------------------------------

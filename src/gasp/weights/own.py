@@ -21,22 +21,26 @@ from gasp.errors import UsageError, WeightsError
 from gasp.fetching.records import licence_of
 from gasp.networks import create_model
 from gasp.weights.checkpoints import CHECKPOINT_SUFFIXES
-from gasp.weights.loading import load_checkpoint
+from gasp.weights.open import open_weights
 from gasp.weights.shipped import packaged, read_metadata
-from gasp.work.files import replacing, sha256
+from gasp.work.files import replacing, require_regular, sha256
 
 FORMAT = "gasp-1"
 
 
 def load_packaged(name: str) -> nn.Module:
     """The network of weights that ship with the package, filled, in evaluation mode, on the CPU."""
-    return load_weights(packaged(name))
+    return open_weights(packaged(name)).load()
 
 
 def load_weights(path: str | Path) -> nn.Module:
     """The network that a file of :func:`save_weights` names in its header, filled, in evaluation mode."""
-    network, options = network_and_options(path)
-    return load_checkpoint(create_model(network, **options), path)
+    if "network" not in read_metadata(path):
+        raise WeightsError(
+            f"{path}: its header does not name a network. Make the network with gasp.create_model and use "
+            "gasp.load_checkpoint."
+        )
+    return open_weights(Path(path)).load()
 
 
 def save_weights(
@@ -75,9 +79,7 @@ def describe(path: str | Path) -> dict[str, str]:
     The licence comes from the file's header or, for downloaded files, from the record beside it; "unknown"
     otherwise. Of a folder, the checksum is that of the sorted list of its files' checksums and names.
     """
-    path = Path(path)
-    if not path.exists():
-        raise WeightsError(f"{path}: no such file.")
+    path = require_regular(Path(path), WeightsError)
     return {"file": path.name, "sha256": _checksum(path), "licence": _licence(path)}
 
 
@@ -93,23 +95,6 @@ def _licence(path: Path) -> str:
     if path.suffix == ".safetensors" and (licence := read_metadata(path).get("licence")):
         return licence
     return licence_of(path)
-
-
-def network_and_options(path: str | Path) -> tuple[str, dict[str, Any]]:
-    """Which network a file of :func:`save_weights` is for: the arguments of :func:`gasp.create_model`."""
-    header = read_metadata(path)
-    if "network" not in header:
-        raise WeightsError(
-            f"{path}: its header does not name a network. Make the network with gasp.create_model and use "
-            "gasp.load_checkpoint."
-        )
-    try:
-        options = json.loads(header.get("options", "{}"))
-    except ValueError:
-        options = None
-    if not isinstance(options, dict):
-        raise WeightsError(f"{path}: the options in its header are not a JSON object.")
-    return header["network"], options
 
 
 def _check_description(model: nn.Module, network: str, options: dict[str, Any]) -> None:

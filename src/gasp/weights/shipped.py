@@ -7,6 +7,7 @@ from pathlib import Path
 import safetensors
 
 from gasp.errors import WeightsError
+from gasp.work.files import require_regular
 
 FOLDER = Path(__file__).with_name("packaged")
 
@@ -26,6 +27,7 @@ def packaged(name: str) -> Path:
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Text pairs of a safetensors file's header; :class:`WeightsError` when it is damaged."""
+    require_regular(Path(path), WeightsError)
     try:
         with safetensors.safe_open(str(path), framework="np") as file:
             return dict(file.metadata() or {})

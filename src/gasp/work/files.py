@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gasp.errors import OutputError
+from gasp.errors import GaspError, OutputError
 
 
 def sha256(path: Path) -> str:
@@ -31,6 +32,32 @@ def checksum(path: Path) -> str:
             while block := content.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def require_regular(path: Path, error: type[GaspError]) -> Path:
+    """The path, if a regular file or a folder is there; what else there is (a pipe, a device) may never end.
+
+    Raises:
+        GaspError: ``error``, naming the path, otherwise.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise error(f"{path}: no such file.") from None
+    except (OSError, ValueError) as reason:
+        what = reason.strerror if isinstance(reason, OSError) else reason
+        raise error(f"{str(path)[:300]!r}: cannot be read: {what}.") from None
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise error(f"{path}: is a device or a pipe, not a file.")
+    return path
+
+
+def expand_user(path: str | Path, error: type[GaspError], what: str = "") -> Path:
+    """The path with a leading ``~`` or ``~name`` replaced; ``error``, which calls it ``what``, where that cannot be."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise error(f"{what or path}: there is no such user to whose home it could lead.") from None
 
 
 @contextmanager
