@@ -22,6 +22,7 @@ from gasp.networks.glance import Glance
 from gasp.training import fusion_recipe as fusion
 from gasp.training import glance_recipe as glance
 from gasp.weights import load_weights
+from gasp.work.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +105,8 @@ def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp
         through = glance.train_glance(training, recipe, every=2, half=False)
         state = tmp_path / "state"
 
-        def stop(done: int, steps: int, values: object) -> None:
-            if done == 3:
+        def stop(event: Progress) -> None:
+            if event.done == 3:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch what is missing, check everything, print where it is."""
-    from gasp.cli.progress import download_progress
+    from gasp.cli.progress import progress_bar
     from gasp.errors import UsageError
     from gasp.weights import Store, ensure_all, list_entries
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"Name at least one checkpoint; there are: {', '.join(list_entries())}.")
     if args.jobs < 1:
         raise UsageError(f"--jobs must be at least 1, not {args.jobs}.")
-    with download_progress(quiet=getattr(args, "quiet", False)) as progress:
+    with progress_bar(args.quiet) as progress:
         paths = ensure_all(
             args.names,
             accept_license=args.accept_license,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from gasp.evaluation.items import ItemSet
     from gasp.evaluation.results import Evaluation
     from gasp.evaluation.settings import EvaluationSettings
-    from gasp.evaluation.systems import MapFolder, PipelineSystem
+    from gasp.evaluation.systems import PipelineSystem
 
 log = logging.getLogger(__name__)
 
@@ -113,29 +112,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluates, prints the table and writes the files; exit status 1 when a video could not be read."""
     from gasp.cli.progress import progress_bar
+    from gasp.errors import UsageError
     from gasp.evaluation.evaluate import evaluate
+    from gasp.evaluation.folder import parts_folder, write_evaluation
     from gasp.evaluation.score_tables import plain
+    from gasp.evaluation.systems import read_systems
     from gasp.runs.folders import check_output
     from gasp.work.interrupts import stop_politely
 
     settings = _settings(options)
     # Wrong names cost nothing; loading networks does.
-    folders, wants_pipeline = _systems(options.system)
+    folders, wants_pipeline = read_systems(options.system)
     if (options.ablation or options.sound_sensitivity) and not wants_pipeline:
-        from gasp.errors import UsageError
-
         raise UsageError("--ablation and --sound-sensitivity need the pipeline; add --system default")
     if options.output is not None:
         check_output(options.output)
     items = _items(options)
     pipeline = _pipeline(options) if wants_pipeline else None
-    parts = None if options.output is None else options.output / ".partial"
+    parts = None if options.output is None else parts_folder(options.output)
     with stop_politely(), progress_bar(options.quiet) as report:
         evaluation = evaluate(
             items, pipeline=pipeline, folders=folders, settings=settings, parts=parts, progress=report
         )
     if options.output is not None:
-        _write(evaluation, options.output, report=not options.no_report)
+        write_evaluation(evaluation, options.output, report=not options.no_report)
     for sentence in evaluation.problems.sentences():
         log.warning("%s", sentence)
     if options.json:
@@ -167,31 +167,8 @@ def _settings(options: argparse.Namespace) -> EvaluationSettings:
     )
 
 
-def _systems(given: list[str]) -> tuple[list[MapFolder], bool]:
-    """The folders of maps, and whether the pipeline is run."""
-    from gasp.errors import UsageError
-    from gasp.evaluation.systems import PIPELINE, MapFolder
-
-    folders, pipeline = [], not given
-    for word in given:
-        name, equals, folder = word.partition("=")
-        if word == PIPELINE:
-            pipeline = True
-        elif not (name.strip() and equals and folder):
-            raise UsageError(f"--system {word!r}: write NAME=FOLDER, or {PIPELINE} for the pipeline")
-        else:
-            folders.append(MapFolder(name.strip(), folder))
-    names = [folder.name for folder in folders]
-    twice = sorted({name for name in names if names.count(name) > 1 or name == PIPELINE})
-    if twice:
-        raise UsageError(f"--system: the name {twice[0]!r} is used twice, or is that of the pipeline")
-    return folders, pipeline
-
-
 def _items(options: argparse.Namespace) -> ItemSet:
-    from gasp.errors import UsageError
-    from gasp.evaluation.items import ItemSet, open_items
-    from gasp.naming import nearest
+    from gasp.evaluation.items import open_items
 
     items = open_items(
         options.folder,
@@ -203,18 +180,12 @@ def _items(options: argparse.Namespace) -> ItemSet:
     )
     if options.videos is None:
         return items
-    wanted = [name.strip() for name in options.videos.split(",") if name.strip()]
-    known = {item.id: item for item in items.items}
-    for name in wanted:
-        if name not in known:
-            raise UsageError(f"--videos: {items.name} has no {name!r}{nearest(name, known)}")
-    return ItemSet(items.name, [known[name] for name in dict.fromkeys(wanted)], items.skipped)
+    return items.only(name.strip() for name in options.videos.split(",") if name.strip())
 
 
 def _pipeline(options: argparse.Namespace) -> PipelineSystem:
     from gasp.config.settings import PredictSettings
     from gasp.evaluation.systems import PipelineSystem
-    from gasp.pipeline.pipeline import Networks
 
     given = {
         name: getattr(options, name)
@@ -222,36 +193,9 @@ def _pipeline(options: argparse.Namespace) -> PipelineSystem:
         if getattr(options, name) is not None
     }
     settings = PredictSettings.read({**given, "sound": not options.no_sound})
-    networks = Networks.load(settings)
-    ablated = (
-        [name for name in networks.fusion.modalities if name in settings.cues] if options.ablation else []
+    return PipelineSystem.load(
+        settings, ablation=options.ablation, sound=options.sound_sensitivity, shift=options.shift
     )
-    return PipelineSystem(settings, networks, ablated, options.sound_sensitivity, options.shift)
-
-
-def _write(evaluation: Evaluation, out: Path, *, report: bool) -> None:
-    import json
-
-    from gasp.evaluation.report import render_evaluation
-    from gasp.evaluation.score_tables import write_outputs
-    from gasp.work.files import replacing
-    from gasp.work.provenance import describe_platform
-
-    write_outputs(evaluation, out)
-    if report:
-        with replacing(out / "report.html") as temporary:
-            temporary.write_text(render_evaluation(evaluation), encoding="utf-8")
-    manifest = {
-        "format": "gasp-evaluation-1",
-        **evaluation.about,
-        "platform": describe_platform(),
-        "videos": len(evaluation.videos),
-        "frames": evaluation.frame_count,
-        "problems": evaluation.problems.plain(),
-    }
-    with replacing(out / "run.json") as temporary:
-        temporary.write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
-    shutil.rmtree(out / ".partial", ignore_errors=True)
 
 
 def _print_tables(evaluation: Evaluation) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,34 +130,9 @@ def _names(videos: VideoSet, args: argparse.Namespace) -> list[str]:
     names = videos.ids
     if args.split:
         scene_type = None if args.scene_type == "all" else args.scene_type
+        from gasp.datasets.split import split_videos
+
         names = split_videos(videos, args.split, scene_type)
     for video in args.videos or ():
         videos.video(video)  # says which are known
     return [name for name in names if not args.videos or name in args.videos]
-
-
-def split_videos(videos: VideoSet, splits: Iterable[str], scene_type: str | None = "Social") -> list[str]:
-    """Ids of the set's videos in these lists, checked: an unknown one is named, and one at another rate."""
-    import logging
-
-    from gasp.datasets.split import read_split
-    from gasp.errors import UsageError
-
-    names: dict[str, None] = {}
-    for name in splits:
-        split = read_split(name).only(scene_type, [videos.name])
-        split.check(videos.name, videos.ids)
-        names |= dict.fromkeys(row.video_id for row in split.rows)
-        for row in split.rows:
-            fps = videos.video(row.video_id).fps
-            if abs(fps - row.fps) > 0.01 * row.fps:
-                logging.getLogger(__name__).warning(
-                    "%s: %s is at %.3f frames per second, the list says %g",
-                    split.name,
-                    row.video_id,
-                    fps,
-                    row.fps,
-                )
-    if not names:
-        raise UsageError(f"the lists name no video of {videos.name} with scene type {scene_type or 'any'}")
-    return list(names)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def placement(options: argparse.Namespace) -> Placement:
     """What the options say. Raises :class:`~gasp.errors.UsageError`."""
-    from gasp.cli.pack import read_size
+    from gasp.config.sizes import read_size
     from gasp.datasets.recordings.viewing import Placement, Rectangle
     from gasp.errors import UsageError
 

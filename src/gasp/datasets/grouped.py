@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from gasp.datasets.split import SOCIAL, read_split
 from gasp.errors import InputError
 from gasp.naming import nearest
 
@@ -181,6 +182,22 @@ class GroupedFrames:
             known = [name for one, name in self.videos if one == dataset]
             raise InputError(f"{self.folder} has no video {dataset}/{video}{nearest(video, known, most=4)}")
         return self.videos[dataset, video]
+
+
+def choose_videos(
+    folder: str | Path, splits: Iterable[str] = (), datasets: Collection[str] | None = None
+) -> list[tuple[str, str]] | None:
+    """(dataset, video) of the social videos in these lists, or of all in the folder ``Grouped_frames``.
+
+    ``datasets``: only these. None where neither is given: all videos, whatever they are.
+    """
+    splits = list(splits)
+    if splits:
+        rows = [row for name in splits for row in read_split(name).only(SOCIAL, datasets).rows]
+        return list(dict.fromkeys((row.dataset, row.video_id) for row in rows))
+    if datasets is None:
+        return None
+    return [video for video in GroupedFrames(folder).videos if video[0] in datasets]
 
 
 def empty_window(

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from gasp.datasets.grouped import (
 from gasp.errors import InputError, OutputError
 from gasp.naming import nearest
 from gasp.work.files import replacing, sha256
+from gasp.work.progress import Progress, Report, silent
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +45,6 @@ FORMAT = "gasp-store-1"
 INDEX = "index.json"
 
 Size = tuple[int, int]
-Report = Callable[[str, int, int], None]
-"""Called as (dataset/video, frames done, frames in all)."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class PackedStore:
                     problems.append(f"{path} has changed since it was packed")
         return problems
 
-    def unpack(self, folder: str | Path, *, report: Report = lambda name, done, total: None) -> None:
+    def unpack(self, folder: str | Path, *, report: Report = silent) -> None:
         """Write the 2021 folders again, at the store's sizes (JPEG, so not bit for bit) into a new ``folder``."""
         folder = Path(folder)
         for known in self.videos.values():
@@ -163,7 +162,7 @@ class PackedStore:
             shutil.rmtree(partial, ignore_errors=True)
             for frame in range(known.frames):
                 self._unpack_frame(known, frame, partial / str(frame + 1))
-                report(f"{known.dataset}/{known.video}", frame + 1, known.frames)
+                report(Progress(f"{known.dataset}/{known.video}", frame + 1, known.frames))
             (folder / known.dataset).mkdir(parents=True, exist_ok=True)
             os.replace(partial, folder / known.dataset / known.video)
         shutil.rmtree(folder / ".partial", ignore_errors=True)
@@ -224,12 +223,13 @@ def pack(
     *,
     videos: Iterable[tuple[str, str]] | None = None,
     overwrite: bool = False,
-    report: Report = lambda name, done, total: None,
+    report: Report = silent,
 ) -> PackSummary:
     """Pack a ``Grouped_frames`` folder into ``store``; videos that are there unchanged are not packed again.
 
-    ``videos``: only these (dataset, video). Half-written folders are left out and named. Raises
-    :class:`~gasp.errors.OutputError` when the store was made with other options (``overwrite`` begins anew).
+    ``videos``: only these (dataset, video). Half-written folders are left out and named. ``report`` hears of every
+    frame. Raises :class:`~gasp.errors.OutputError` when the store was made with other options (``overwrite`` begins
+    anew).
     """
     grouped, store = GroupedFrames(folder), Path(store)
     wanted = list(grouped.videos.values()) if videos is None else [grouped.video(*video) for video in videos]
@@ -326,7 +326,7 @@ def _pack_video(
                     present[frame, column] = True
                 elif path.exists():
                     damaged += 1
-            report(f"{video.dataset}/{video.name}", frame + 1, video.frames)
+            report(Progress(f"{video.dataset}/{video.name}", frame + 1, video.frames))
         np.save(partial / "present.npy", present)
         channels = {name: _finish_array(partial / f"{name}.npy", arrays.pop(name)) for name in names}
         checksums = {path.name: sha256(path) for path in sorted(partial.glob("*.npy"))}

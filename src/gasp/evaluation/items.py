@@ -6,7 +6,7 @@ offering objects of this form.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -194,6 +194,15 @@ class ItemSet:
     name: str
     items: Sequence[Item]
     skipped: dict[str, int] = field(default_factory=dict)
+
+    def only(self, names: Iterable[str]) -> ItemSet:
+        """The items of these names, in their order. Raises :class:`~gasp.errors.UsageError` for an unknown one."""
+        known = {item.id: item for item in self.items}
+        chosen = list(dict.fromkeys(names))
+        for name in chosen:
+            if name not in known:
+                raise UsageError(f"--videos: {self.name} has no {name!r}{nearest(name, known)}")
+        return ItemSet(self.name, [known[name] for name in chosen], self.skipped)
 
 
 def open_items(

@@ -24,8 +24,8 @@ from gasp.datasets.images import Picture
 from gasp.networks.glance import STRIDE, Glance
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
-from gasp.training.fitting import Report
 from gasp.training.steps import StepData, fit_steps
+from gasp.work.progress import Report
 
 log = logging.getLogger(__name__)
 
