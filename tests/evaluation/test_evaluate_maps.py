@@ -19,6 +19,7 @@ from gasp.evaluation import diagnostics
 from gasp.evaluation.comparison import CENTRE, FACES, MEAN, OBSERVERS
 from gasp.evaluation.evaluate import evaluate
 from gasp.evaluation.items import ItemSet, detect, open_items
+from gasp.evaluation.parts import Parts
 from gasp.evaluation.results import Evaluation, VideoScores
 from gasp.evaluation.score_tables import latex, markdown, plain, write_outputs
 from gasp.evaluation.scoring import KEYS, METRICS
@@ -229,6 +230,27 @@ def test_impossible_settings(wrong: dict[str, object]) -> None:
         UsageError, match=next(iter(wrong)).replace("longest", "size").replace("gain_over", "x")
     ):
         EvaluationSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_settings_that_nobody_knows() -> None:
+    with pytest.raises(UsageError, match="did you mean 'ceiling'"):
+        EvaluationSettings.read({"ceilin": True})
+
+
+def test_only_what_decides_the_numbers_counts_for_kept_parts() -> None:
+    assert set(EvaluationSettings(workers=7).model_dump()) == {
+        "rate", "longest", "gain_over", "draws", "seed", "ceiling",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("plan", [b"", b"[]", b"{}", b"\xff\x00", b'{"fingerprint": {}}', b"[" * 100_000])
+def test_a_folder_of_parts_that_was_not_written_so_begins_anew(tmp_path: Path, plan: bytes) -> None:
+    (tmp_path / "plan.json").write_bytes(plan)
+    (tmp_path / "0.npz").write_bytes(b"not one")
+    parts = Parts(tmp_path, "mine", 1)
+    assert not (tmp_path / "0.npz").exists()
+    assert parts.load(0, "v0") is None
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"fingerprint": "mine"}
 
 
 # --- videos ------------------------------------------------------------------------------------------------

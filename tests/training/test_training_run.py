@@ -19,10 +19,11 @@ from gasp.config.experiments import Experiment
 from gasp.datasets.split import SplitRow, write_split
 from gasp.datasets.store import PackSettings, pack
 from gasp.errors import GaspError, OutputError, UsageError, WeightsError
-from gasp.fusion.packaged import load_fusion
+from gasp.fusion.packaged import make_fusion
 from gasp.training import fitting
 from gasp.training.module import TrainingError, relative_rate
 from gasp.training.train import TrainingRun, check, train
+from gasp.weights.open import open_weights
 from gasp.work.progress import Progress
 from helpers.training import make_training_set, tiny_experiment
 
@@ -62,7 +63,7 @@ def test_a_run_leaves_weights_checkpoints_logs_and_a_record(root: Path) -> None:
     assert run.epochs == 4
     network = create_model(experiment.network, **experiment.network_options)
     load_checkpoint(network, run.last_model)
-    fusion = load_fusion(run.folder / "model.safetensors")
+    fusion = make_fusion(open_weights(run.folder / "model.safetensors"))
     assert fusion.modalities == ("captured", "dave", "esr9", "videogaze", "gaze360")
     assert (fusion.preprocessing.height, fusion.preprocessing.width) == (32, 32)
     assert_same(network.state_dict(), fusion.network.state_dict())

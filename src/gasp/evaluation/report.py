@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Sequence
 from html import escape
@@ -17,7 +16,7 @@ from gasp.evaluation.statistics import Interval
 from gasp.visualize.charts import Series, legend, line_chart
 from gasp.visualize.colours import css, modality_colour
 from gasp.visualize.distributions import DotRow, dot_chart
-from gasp.visualize.page import definitions, facts, meter, page
+from gasp.visualize.page import definitions, facts, figure, meter, page, table
 
 _BASELINE = "#8d9199"
 _EXAMPLES = 6  # of the best and of the worst
@@ -85,9 +84,8 @@ def _scores(evaluation: Evaluation) -> str:
         rows.append(
             f"<tr{' class=first' if new else ''}><td>{mark}{escape(system.name)}</td>{''.join(cells)}</tr>"
         )
-    return (
-        f"<h2>Scores</h2><p class='note'>{escape(notes(evaluation))}{bold}</p>"
-        f'<div class="scroll"><table class="scores">{_head("", *map(_title, METRICS))}{"".join(rows)}</table></div>'
+    return f"<h2>Scores</h2><p class='note'>{escape(notes(evaluation))}{bold}</p>" + table(
+        ["", *map(_title, METRICS)], "".join(rows), "scores"
     )
 
 
@@ -106,7 +104,7 @@ def _differences(evaluation: Evaluation) -> str:
         f"<h2>Paired differences to {escape(evaluation.names[reference])}</h2>"
         "<p class='note'>Mean over videos of the difference on the same video. An interval without 0 is a difference "
         "that another draw of videos would most likely show too.</p>"
-        f'<div class="scroll"><table class="scores">{_head("", *map(_title, METRICS))}{"".join(rows)}</table></div>'
+        + table(["", *map(_title, METRICS)], "".join(rows), "scores")
     )
 
 
@@ -153,11 +151,8 @@ def _figures(examples: Sequence[Example]) -> str:
     for example in examples:
         nss, cc = (example.scores[KEYS.index(key)] for key in ("nss", "cc"))
         place = f" · frame {example.frame}" if example.time else ""
-        figures.append(
-            f'<figure><img alt="Frame {example.frame} of {escape(example.video)}: fixations, prediction, truth" '
-            f'src="data:image/jpeg;base64,{base64.b64encode(example.jpeg).decode()}">'
-            f"<figcaption>{escape(example.video)}{place} · CC {cc:.2f} · NSS {nss:.2f}</figcaption></figure>"
-        )
+        alt = f"Frame {example.frame} of {example.video}: fixations, prediction, truth"
+        figures.append(figure(example.jpeg, alt, f"{example.video}{place} · CC {cc:.2f} · NSS {nss:.2f}"))
     return f'<div class="wide">{"".join(figures)}</div>'
 
 
@@ -171,12 +166,12 @@ def _variants(evaluation: Evaluation, kind: str, title: str) -> str:
         "prediction that uses the sound changes, and its scores fall.",
     }[kind]
     metrics = METRICS[:_CHANGES]
-    heads = _head("", "1 − CC", "Mass moved", *(f"Δ {_title(metric)}" for metric in metrics))
+    heads = ["", "1 − CC", "Mass moved", *(f"Δ {_title(metric)}" for metric in metrics)]
     rows = "".join(_variant_row(variant) for variant in found)
     return (
         f"<h2>{title}</h2><p class='note'>{what} 1 − CC and the share of the map's mass that is elsewhere say how much "
         "the prediction changes; Δ is the score of the variant less that of the whole, paired by video.</p>"
-        f'<div class="scroll"><table class="scores">{heads}{rows}</table></div>'
+        + table(heads, rows, "scores")
     )
 
 
@@ -220,10 +215,8 @@ def _group_section(
     chart = ""
     if groups_of is diagnostics.by_scene_time:
         chart = _scene_chart(evaluation, tables)
-    return (
-        f"<h2>{escape(title)}</h2><p class='note'>{escape(note)}</p>{chart}"
-        f'<div class="scroll"><table class="scores">{_head("", *labels)}<tr><td class="soft">frames</td>{frames}</tr>'
-        f"{rows}</table></div>"
+    return f"<h2>{escape(title)}</h2><p class='note'>{escape(note)}</p>{chart}" + table(
+        ["", *labels], f'<tr><td class="soft">frames</td>{frames}</tr>{rows}', "scores"
     )
 
 
@@ -256,7 +249,7 @@ def _gates(evaluation: Evaluation) -> str:
     return (
         "<h2>Gates</h2><p class='note'>How far the fusion opens its gate for each cue: 0 shuts it out, 1 lets all of "
         "it through. It does not say how much the prediction depends on the cue: leaving it out does (--ablation).</p>"
-        f'<div class="scroll"><table class="plain">{_head("Cue", "", "Mean over videos")}{rows}</table></div>'
+        + table(["Cue", "", "Mean over videos"], rows, "plain")
     )
 
 
@@ -286,13 +279,6 @@ def _colour(evaluation: Evaluation, place: int) -> str:
 
 def _title(metric: Metric) -> str:
     return metric.title if metric.higher else f"{metric.title} ↓"
-
-
-def _head(*names: str) -> str:
-    heads = "".join(
-        f"<th{' class=number' if place else ''}>{escape(n)}</th>" for place, n in enumerate(names)
-    )
-    return f"<tr>{heads}</tr>"
 
 
 def _cell(value: Interval, *, signed: bool = False, strong: bool = False) -> str:

@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 SIZES = ((240, 320), (208, 368), (272, 272))
 """Heights and widths of training pictures: 4:3, 16:9 and square at about the same number of pixels."""
 
-BACK_OF_HEAD = "back"
-
 
 class GlanceBatches:
     """The training batch of every step, drawn at random from ``pictures`` with the recipe's seed."""
