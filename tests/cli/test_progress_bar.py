@@ -20,9 +20,11 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    for name, value in {"COLUMNS": "160", "TERM": "xterm", "FORCE_COLOR": "", "NO_COLOR": "1"}.items():
+def make_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Called in the test itself: pytest sets standard error anew after fixtures."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"COLUMNS": "160", "TERM": "xterm", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
@@ -33,7 +35,8 @@ def shown(screen: Terminal) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
 
 
-def test_tasks_show_how_much_and_their_values(terminal: Terminal) -> None:
+def test_tasks_show_how_much_and_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = make_terminal(monkeypatch)
     with progress_bar() as report:
         report(Progress("a.mp4", 3, 10))
         report(Progress("weights [x]", 1_500_000, 3_000_000, unit="bytes"))
@@ -50,7 +53,8 @@ def test_tasks_show_how_much_and_their_values(terminal: Terminal) -> None:
         assert part in text, part
 
 
-def test_a_bar_over_all_tasks_counts_what_it_is_told_to_count(terminal: Terminal) -> None:
+def test_a_bar_over_all_tasks_counts_what_it_is_told_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = make_terminal(monkeypatch)
     with progress_bar(total=20) as report:
         report(Progress("a", 10, 10))
         report(Progress("b", 4, 10))
@@ -60,7 +64,8 @@ def test_a_bar_over_all_tasks_counts_what_it_is_told_to_count(terminal: Terminal
     assert not any("113" in line for line in last)
 
 
-def test_more_frames_than_were_promised(terminal: Terminal) -> None:
+def test_more_frames_than_were_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = make_terminal(monkeypatch)
     with frame_progress() as report:
         report("a", 12, 10)
         report("b", 5, 0)

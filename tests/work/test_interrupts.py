@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 
@@ -14,8 +13,7 @@ from gasp.work.interrupts import stop_politely
 def test_a_request_to_end_is_treated_like_ctrl_c() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), stop_politely():
-        os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(5)
+        signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
 
 
