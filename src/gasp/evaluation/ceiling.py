@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from gasp.datasets.fixations import Fixations
+from gasp.errors import GaspError
 from gasp.evaluation.items import Item
 from gasp.evaluation.truth import Truth, centre_prior, density_of, truth_at
 
@@ -78,12 +79,19 @@ def sampled_truths(items: Sequence[Item], longest: int | None, most: int = _FRAM
     chosen = items[:: max(1, len(items) // most)]
     of_each = max(1, most // max(1, len(chosen)))
     for item in chosen:
-        count = item.frame_count
-        step = max(1.0, count / of_each)
-        for frame in dict.fromkeys(int(frame) for frame in np.arange(step / 2, count, step)):
-            truth = truth_at(item, frame, longest)
-            if len(truth.fixations):
-                yield truth
+        try:
+            yield from _sampled(item, of_each, longest)
+        except GaspError:  # named when its turn comes
+            continue
+
+
+def _sampled(item: Item, of_each: int, longest: int | None) -> Iterator[Truth]:
+    count = item.frame_count
+    step = max(1.0, count / of_each)
+    for frame in dict.fromkeys(int(frame) for frame in np.arange(step / 2, count, step)):
+        truth = truth_at(item, frame, longest)
+        if len(truth.fixations):
+            yield truth
 
 
 def _under_others(truth: Truth, sigma: float) -> NDArray[np.float64]:
