@@ -21,10 +21,11 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from gasp.cli import downloads2021, scripts2021
 from gasp.config.presets2021 import training_preset
 from gasp.datasets.downloads import DATASETS, find_datasets
 from gasp.errors import UsageError
+from gasp.published.commands import downloads as downloads2021
+from gasp.published.commands import scripts as scripts2021
 from gasp.published.working_folder import centre_bias
 from gasp.weights.catalogue import ENTRIES
 from helpers.gaze_sets import make_stavis

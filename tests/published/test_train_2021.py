@@ -8,13 +8,14 @@ import json
 import pytest
 import torch
 
-from gasp.cli import infer2021, train2021
 from gasp.config import presets2021
 from gasp.config.experiments import read_experiment
 from gasp.config.json2021 import write_preset
 from gasp.config.presets2021 import FRAMES, inference_preset, training_preset
 from gasp.datasets.split import SplitRow, write_split
 from gasp.errors import UsageError
+from gasp.published.commands import infer as infer2021
+from gasp.published.commands import train as train2021
 from gasp.training.history import read_history
 from helpers.grouped_frames import make_grouped
 

@@ -19,7 +19,8 @@ from gasp.errors import InputError
 from gasp.faces.face import Box, Face
 from gasp.fusion.packaged import make_fusion
 from gasp.networks.glance import Glance
-from gasp.training import fusion, glance
+from gasp.training import fusion_recipe as fusion
+from gasp.training import glance_recipe as glance
 from gasp.weights import load_weights
 from gasp.weights.open import open_weights
 from gasp.work.progress import Progress
