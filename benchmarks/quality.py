@@ -15,11 +15,12 @@ import json
 from pathlib import Path
 
 from gasp.config.settings import PredictSettings
-from gasp.evaluation.evaluate import EvaluationSettings, evaluate
+from gasp.evaluation.evaluate import evaluate
 from gasp.evaluation.items import ItemSet, open_items
 from gasp.evaluation.results import Evaluation
 from gasp.evaluation.score_tables import plain
 from gasp.evaluation.scoring import METRICS
+from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.systems import PipelineSystem
 from gasp.pipeline.pipeline import Networks
 
@@ -43,7 +44,7 @@ def main() -> None:
     networks = Networks.load(PredictSettings())
     ablated = networks.fusion.modalities if options.ablation else ()
     pipeline = PipelineSystem(PredictSettings(), networks, ablated, sound=options.ablation)
-    settings = EvaluationSettings(rate=2, longest=None, ceiling=not options.no_ceiling, shots=False)
+    settings = EvaluationSettings(rate=2, longest=None, ceiling=not options.no_ceiling, examples=False)
     summary = {}
     for name in options.sets:
         items = open_items(options.data / name)

@@ -156,9 +156,7 @@ def test_malformed_rows_make_no_fixations(row, tmp_path):
     ("text", "message"),
     [
         ("", "is empty"),
-        (f"{HEAD}\n{ROW}".replace(",", ";"), "separated by commas"),
         (f"{HEAD}\n", "no usable row"),
-        (f"{HEAD}\ntalk,zoé,0,40,1,1", "UTF-8"),
     ],
 )
 def test_unusable_tables_say_why(text, message, tmp_path):
@@ -282,3 +280,41 @@ def test_stavis_maps(tmp_path):
     assert density[20:40, 10:30].sum() == pytest.approx(1, abs=0.02)
     with pytest.raises(InputError, match="does not exist"):
         maps.density_at("diem/talk_96x64", 9)
+
+
+# --- one recording, one score ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", ["authors", "2021"])
+def test_findwho_is_the_same_in_both_forms(kernel, tmp_path):
+    published = open_set("findwho", gaze_sets.make_findwho(tmp_path / "mat"), kernel=kernel)
+    tables = open_set("findwho", gaze_sets.make_findwho_tables(tmp_path / "tables"), kernel=kernel)
+    assert published.sigma("001") == tables.sigma("001")
+    for frame in (0, 7):
+        found, expected = (videos.fixations_at("001", frame) for videos in (published, tables))
+        for column in ("x", "y", "observer", "onset", "duration", "weight"):
+            np.testing.assert_array_equal(getattr(found, column), getattr(expected, column))
+        np.testing.assert_array_equal(
+            published.density_at("001", frame).values, tables.density_at("001", frame).values
+        )
+
+
+def test_findwho_is_blurred_as_its_authors_did(tmp_path):
+    videos = open_set("findwho", gaze_sets.make_findwho(tmp_path))
+    assert videos.sigma("001") * 1280 / WIDTH == pytest.approx(66 / 2.3548, rel=1e-4), (
+        "66 px wide at half height"
+    )
+    assert set(videos.fixations("001").weight) == {1.0}
+
+
+def test_findwho_of_2021_is_an_option(tmp_path):
+    videos = open_set("findwho", gaze_sets.make_findwho(tmp_path), kernel="2021")
+    assert videos.sigma("001") == 66
+    found = videos.fixations_at("001", 5)
+    assert set(found.weight) == {0.04}
+    assert (found.x[0], found.y[0]) == tuple(pixel + 1.5 for pixel in gaze(5, 0)), "a pixel counted from 0"
+
+
+def test_matlab_counts_pixels_from_1(tmp_path):
+    found = open_set("findwho", gaze_sets.make_findwho(tmp_path)).fixations_at("001", 5)
+    assert (found.x[0], found.y[0]) == tuple(pixel + 0.5 for pixel in gaze(5, 0))

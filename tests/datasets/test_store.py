@@ -137,8 +137,8 @@ def test_a_second_call_packs_what_changed(frames, tmp_path):
 def test_an_interrupted_run_leaves_a_store_that_can_be_relied_on(frames, tmp_path):
     make_grouped(frames, video="a", frames=2)
 
-    def stop(name, done, total):
-        if name == "diem/talk_96x64" and done == 3:
+    def stop(event):
+        if event.task == "diem/talk_96x64" and event.done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

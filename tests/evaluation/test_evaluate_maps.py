@@ -16,14 +16,18 @@ from gasp import metrics
 from gasp.datasets import held_back
 from gasp.errors import InputError, UsageError
 from gasp.evaluation import diagnostics
-from gasp.evaluation.evaluate import CENTRE, FACES, MEAN, OBSERVERS, EvaluationSettings, evaluate
+from gasp.evaluation.comparison import CENTRE, FACES, MEAN, OBSERVERS
+from gasp.evaluation.evaluate import evaluate
 from gasp.evaluation.items import ItemSet, detect, open_items
+from gasp.evaluation.parts import Parts
 from gasp.evaluation.results import Evaluation, VideoScores
 from gasp.evaluation.score_tables import latex, markdown, plain, write_outputs
 from gasp.evaluation.scoring import KEYS, METRICS
+from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.systems import MapFolder, read_map
 from gasp.evaluation.table2021 import Row2021, write_table_2021
 from gasp.evaluation.truth import Others, centre_prior, truth_at
+from gasp.work.progress import Progress
 from helpers.evaluation_sets import (
     HEIGHT,
     PICTURES,
@@ -34,7 +38,7 @@ from helpers.evaluation_sets import (
     save_perfect,
 )
 
-QUICK = EvaluationSettings(workers=1, draws=200, shots=False)
+QUICK = EvaluationSettings(workers=1, draws=200, examples=False)
 
 
 @pytest.fixture(scope="module")
@@ -206,13 +210,13 @@ def test_names_that_do_not_match_at_all_are_an_error(pictures: Path, tmp_path: P
 
 
 def test_scores_at_a_smaller_size_are_nearly_the_same(pictures: Path, perfect: Path) -> None:
-    small = EvaluationSettings(workers=1, draws=200, longest=48, shots=False)
+    small = EvaluationSettings(workers=1, draws=200, longest=48, examples=False)
     found = score(pictures, MapFolder("perfect", perfect), settings=small)
     assert mean(found, "perfect", "cc") == pytest.approx(1, abs=0.01)
 
 
 def test_gain_over_the_others(pictures: Path, perfect: Path) -> None:
-    over = EvaluationSettings(workers=1, draws=200, gain_over="others", shots=False)
+    over = EvaluationSettings(workers=1, draws=200, gain_over="others", examples=False)
     found = score(pictures, MapFolder("perfect", perfect), settings=over)
     assert found.gain_over == MEAN
     assert mean(found, MEAN, "ifg") == pytest.approx(0, abs=0.05)
@@ -226,6 +230,27 @@ def test_impossible_settings(wrong: dict[str, object]) -> None:
         UsageError, match=next(iter(wrong)).replace("longest", "size").replace("gain_over", "x")
     ):
         EvaluationSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_settings_that_nobody_knows() -> None:
+    with pytest.raises(UsageError, match="did you mean 'ceiling'"):
+        EvaluationSettings.read({"ceilin": True})
+
+
+def test_only_what_decides_the_numbers_counts_for_kept_parts() -> None:
+    assert set(EvaluationSettings(workers=7).model_dump()) == {
+        "rate", "longest", "gain_over", "draws", "seed", "ceiling",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("plan", [b"", b"[]", b"{}", b"\xff\x00", b'{"fingerprint": {}}', b"[" * 100_000])
+def test_a_folder_of_parts_that_was_not_written_so_begins_anew(tmp_path: Path, plan: bytes) -> None:
+    (tmp_path / "plan.json").write_bytes(plan)
+    (tmp_path / "0.npz").write_bytes(b"not one")
+    parts = Parts(tmp_path, "mine", 1)
+    assert not (tmp_path / "0.npz").exists()
+    assert parts.load(0, "v0") is None
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"fingerprint": "mine"}
 
 
 # --- videos ------------------------------------------------------------------------------------------------
@@ -266,7 +291,7 @@ def test_videos_are_scored_frame_by_frame(videos: Path, video_maps: Path) -> Non
 
 
 def test_rate_takes_the_middle_of_intervals(videos: Path, video_maps: Path) -> None:
-    settings = EvaluationSettings(rate=6.25, workers=1, draws=200, shots=False)
+    settings = EvaluationSettings(rate=6.25, workers=1, draws=200, examples=False)
     found = score(videos, MapFolder("perfect", video_maps), settings=settings)
     assert [list(video.frames) for video in found.videos] == [[6, 10]] * 2
 
@@ -289,28 +314,30 @@ def test_an_interrupted_evaluation_goes_on(
     settings = EvaluationSettings(workers=1, draws=200)
     seen: list[str] = []
 
-    def stop(video: str, done: int, total: int) -> None:
-        seen.append(video)
-        if video == "v1":
+    def see(event: Progress) -> None:
+        if event.unit == "frames":
+            seen.append(event.task)
+
+    def stop(event: Progress) -> None:
+        see(event)
+        if event.task == "v1":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         evaluate(items, folders=folders, settings=settings, parts=tmp_path / "parts", progress=stop)
     seen.clear()
     again = evaluate(
-        items, folders=folders, settings=settings, parts=tmp_path / "parts",
-        progress=lambda video, done, total: seen.append(video),
+        items, folders=folders, settings=settings, parts=tmp_path / "parts", progress=see,
     )  # fmt: skip
     assert set(seen) == {"v1"}
     whole = evaluate(items, folders=folders, settings=settings)
     np.testing.assert_array_equal(again.per_video, whole.per_video)
     assert again.problems == whole.problems
-    assert [shot.jpeg for shot in again.videos[0].shots] == [shot.jpeg for shot in whole.videos[0].shots]
+    assert [one.jpeg for one in again.videos[0].examples] == [one.jpeg for one in whole.videos[0].examples]
     other = EvaluationSettings(workers=1, draws=300)
     seen.clear()
     evaluate(
-        items, folders=folders, settings=other, parts=tmp_path / "parts",
-        progress=lambda video, done, total: seen.append(video),
+        items, folders=folders, settings=other, parts=tmp_path / "parts", progress=see,
     )  # fmt: skip
     assert set(seen) == {"v0", "v1"}, "parts of another evaluation are not used"
 

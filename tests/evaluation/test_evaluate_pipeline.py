@@ -14,11 +14,12 @@ from gasp.cli.main import main
 from gasp.config.settings import PredictSettings
 from gasp.errors import UsageError
 from gasp.evaluation import diagnostics
-from gasp.evaluation.evaluate import EvaluationSettings, evaluate
+from gasp.evaluation.evaluate import evaluate
 from gasp.evaluation.items import open_items
 from gasp.evaluation.report import render_evaluation
 from gasp.evaluation.results import Evaluation
 from gasp.evaluation.scoring import KEYS
+from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.systems import MUTED, PIPELINE, SHIFTED, SHUFFLED, PipelineSystem, ShiftedSound
 from gasp.pipeline.pipeline import Networks
 from gasp.visualize.distributions import DotRow, dot_chart

@@ -19,6 +19,7 @@ import pytest
 from gasp.errors import InputError, OutputError
 from gasp.fetching import transfer
 from gasp.fetching.transfer import DownloadError, Patience, fetch
+from gasp.work.progress import Progress
 from helpers.misbehaving_server import Server, serving
 
 DATA = random.Random(0).randbytes(300_000)
@@ -41,16 +42,16 @@ def _left_in(target: Path) -> list[str]:
 
 
 def test_a_file_arrives_complete_with_its_checksum(server: Server, target: Path) -> None:
-    seen: list[tuple[int, int | None]] = []
+    seen: list[Progress] = []
     fetched = fetch(
         [server.url("plain/file.bin")],
         target,
         patience=FAST,
-        progress=lambda _, done, total: seen.append((done, total)),
+        progress=seen.append,
     )
     assert target.read_bytes() == DATA
     assert (fetched.sha256, fetched.size) == (hashlib.sha256(DATA).hexdigest(), len(DATA))
-    assert seen[-1] == (len(DATA), len(DATA))
+    assert seen[-1] == Progress("file.bin", len(DATA), len(DATA), unit="bytes")
     assert _left_in(target) == ["file.bin"]
 
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from gasp.errors import WeightsError
 from gasp.fusion.gasp import Fused, FusionNetwork, GaspFusion, scale_maps
 from gasp.fusion.inputs import normalise_maps, resize_map, stack_maps
-from gasp.fusion.packaged import load_fusion
+from gasp.fusion.packaged import make_fusion
 from gasp.networks import create_model
+from gasp.weights.open import open_weights
 from gasp.weights.own import save_weights
 from gasp.weights.preprocessing import Preprocessing, preprocessing_2021
 
@@ -293,7 +294,7 @@ def test_a_file_of_our_own_is_read_with_its_form(tmp_path: Path) -> None:
     path = write(
         tmp_path / "w.safetensors", modalities=names, preprocessing=json.dumps(FORM), output="distribution"
     )
-    fusion = load_fusion(path)
+    fusion = make_fusion(open_weights(path))
     assert fusion.modalities == ("captured", "speaking")
     assert fusion.distribution
     maps = [[np.zeros((5, 5), np.uint8)] * 2] * 2
@@ -314,7 +315,7 @@ def test_a_file_of_our_own_is_read_with_its_form(tmp_path: Path) -> None:
 def test_a_header_that_does_not_describe_the_input_is_refused(tmp_path: Path, header: dict[str, str]) -> None:
     path = write(tmp_path / "wrong.safetensors", **header)
     with pytest.raises(WeightsError, match=r"wrong\.safetensors"):
-        load_fusion(path)
+        make_fusion(open_weights(path))
 
 
 def test_other_networks_and_damaged_files_are_refused(tmp_path: Path) -> None:
@@ -325,19 +326,19 @@ def test_other_networks_and_damaged_files_are_refused(tmp_path: Path) -> None:
         metadata={"modalities": names, "preprocessing": form},
     )  # fmt: skip
     with pytest.raises(WeightsError, match="not a GASP network for 2 modalities"):
-        load_fusion(other)
+        make_fusion(open_weights(other))
     good = write(tmp_path / "cut.safetensors", modalities=names, preprocessing=form)
     good.write_bytes(good.read_bytes()[:-40])
     with pytest.raises(WeightsError, match=r"cut\.safetensors"):
-        load_fusion(good)
+        make_fusion(open_weights(good))
     with pytest.raises(WeightsError, match=r"nowhere\.safetensors"):
-        load_fusion(tmp_path / "nowhere.safetensors")
+        make_fusion(open_weights(tmp_path / "nowhere.safetensors"))
 
 
 def test_the_packaged_network_takes_the_default_cues() -> None:
     from gasp.config.settings import DEFAULT_CUES
 
-    fusion = load_fusion()
+    fusion = make_fusion(open_weights("fusion"))
     assert set(fusion.modalities) <= set(DEFAULT_CUES)
     assert fusion.network.modalities == len(fusion.modalities)
     assert not fusion.network.training

@@ -72,9 +72,9 @@ def make_diem(folder: Path, name: str = "talk_96x64") -> Path:
 
 
 def make_findwho(folder: Path) -> Path:
-    """The published FindWho layout with one video; a fixation per picture."""
+    """The published FindWho layout with one video; a fixation per picture. Pixels are counted from 1."""
     rows = [
-        (observer + 1, 1, 40 * frame, 40, *gaze(frame, observer))
+        (observer + 1, 1, 40 * frame, 40, *(pixel + 1 for pixel in gaze(frame, observer)))
         for frame in range(FRAMES)
         for observer in range(OBSERVERS)
     ]
@@ -98,6 +98,21 @@ def make_findwho(folder: Path) -> Path:
     }
     make_video(folder / "raw_videos" / "1.mp4")
     savemat(folder / "video_database.mat", {"video_database": database})
+    return folder
+
+
+def make_findwho_tables(folder: Path) -> Path:
+    """The recordings of :func:`make_findwho` as tables."""
+    make_video(folder / "videos" / "001.mp4")
+    (folder / "videos.csv").write_text(
+        f"video,width,height,fps,frames,has_audio,first_frame_s\n001,{WIDTH},{HEIGHT},25,{FRAMES},0,0\n"
+    )
+    lines = ["video,observer,onset_ms,duration_ms,x,y"]
+    for frame in range(FRAMES):
+        for observer in range(OBSERVERS):
+            x, y = gaze(frame, observer)
+            lines.append(f"001,{observer + 1},{40 * frame},40,{x + 1},{y + 1}")
+    (folder / "fixations.csv").write_text("\n".join(lines) + "\n")
     return folder
 
 

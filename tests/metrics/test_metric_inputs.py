@@ -184,3 +184,104 @@ def test_resize_keeps_type_range_and_centre():
         np.testing.assert_allclose(resized, resized[..., ::-1, ::-1], atol=1e-6)
     assert isinstance(metrics.resize(torch.ones(4, 4, dtype=torch.uint8), 2, 2), torch.Tensor)
     np.testing.assert_allclose(metrics.resize(np.array([[0.0, 1.0]]), 1, 4), [[0, 0.25, 0.75, 1]])
+
+
+# --- what is no fixation map -------------------------------------------------------------------------------
+
+SMALL = (60, 80)
+AT_POINTS = {
+    "auc_judd": lambda s, f: metrics.auc_judd(s, f),
+    "auc_borji": lambda s, f: metrics.auc_borji(s, f),
+    "auc_shuffled": lambda s, f: metrics.auc_shuffled(s, f, np.ones(SMALL, bool)),
+    "auc_shuffled_2021": lambda s, f: metrics.auc_shuffled_2021(s, f, np.ones(SMALL)),
+    "nss": lambda s, f: metrics.nss(s, f),
+    "information_gain": lambda s, f: metrics.information_gain(s, f, np.ones(SMALL)),
+}
+CLASSES = {
+    "AUCJudd": lambda s, f: metrics.AUCJudd().update(s, f),
+    "AUCBorji": lambda s, f: metrics.AUCBorji().update(s, f),
+    "AUCShuffled": lambda s, f: metrics.AUCShuffled().update(s, f, torch.ones(SMALL, dtype=torch.bool)),
+    "NSS": lambda s, f: metrics.NSS().update(s, f),
+    "InformationGain": lambda s, f: metrics.InformationGain().update(s, f, torch.ones(SMALL)),
+}
+
+
+def recorded(observers=39, each=12, shape=SMALL, seed=0):
+    """Counts of fixations that crowd around the middle."""
+    middle, spread = np.array(shape) / 2, np.array(shape) / 6
+    places = np.random.default_rng(seed).normal(middle, spread, (observers * each, 2)).astype(int)
+    counts = np.zeros(shape, np.int64)
+    np.add.at(counts, tuple(places.clip(0, np.array(shape) - 1).T), 1)
+    return counts
+
+
+def blurred(counts, sigma=2.0):
+    from gasp.datasets import FixationMap, density_map
+
+    return density_map(FixationMap(counts), sigma).values
+
+
+def saliency_map():
+    return np.random.default_rng(1).random(SMALL)
+
+
+@pytest.mark.parametrize("metric", [*AT_POINTS.values(), *CLASSES.values()], ids=[*AT_POINTS, *CLASSES])
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda density: density,
+        lambda density: density.astype(np.float32) / density.max(),
+        lambda density: (255 * density / density.max()).astype(np.uint8),
+        lambda density: np.floor(255 * density / density.max()),
+        lambda density: np.stack([recorded() > 0, density]),
+    ],
+    ids=["density", "highest 1", "8 bits", "whole floats", "one of several"],
+)
+def test_a_density_is_not_taken_for_fixations(metric, convert):
+    with pytest.raises(InputError, match=r"fixations: .*(density|grey)"):
+        metric(torch.from_numpy(saliency_map()), torch.from_numpy(convert(blurred(recorded()))))
+
+
+def test_a_small_blurred_point_and_a_broad_mask_are_no_fixations():
+    one = np.zeros(SMALL, np.int64)
+    one[20, 30] = 1
+    spot = blurred(one, 1.5)
+    for mistaken in (spot, (255 * spot / spot.max()).astype(np.uint8)):
+        with pytest.raises(InputError, match=r"fraction|grey"):
+            metrics.nss(saliency_map(), mistaken)
+    with pytest.raises(InputError, match="of 4800 pixels are above 0"):
+        metrics.auc_judd(saliency_map(), blurred(recorded()) > 1e-9)
+    assert metrics.nss(saliency_map(), 2.0 * one) == metrics.nss(saliency_map(), one)
+
+
+@pytest.mark.parametrize("metric", AT_POINTS.values(), ids=AT_POINTS)
+@pytest.mark.parametrize("each", [1, 12, 25])
+def test_recordings_are_never_refused(metric, each):
+    counts = recorded(each=each)
+    forms = (
+        counts, counts > 0, counts.astype(np.float32), counts.astype(np.uint8), 255 * counts,
+        (counts > 0).astype(np.float64), np.minimum(255 * counts, 255).astype(np.uint8),
+    )  # fmt: skip
+    scores = [metric(saliency_map(), form) for form in forms]
+    assert len(set(scores)) == 1
+    assert math.isfinite(scores[0])
+
+
+def test_fixations_of_other_pictures_may_cover_much():
+    everywhere = np.ones(SMALL, bool)
+    assert 0 < metrics.auc_shuffled(saliency_map(), recorded(), everywhere) < 1
+    with pytest.raises(InputError, match="other_fixations"):
+        metrics.auc_shuffled(saliency_map(), recorded(), blurred(recorded()))
+
+
+def test_the_haze_of_jpeg_is_named_and_a_threshold_mends_it():
+    import cv2
+
+    points = np.zeros((120, 120), np.uint8)
+    for row, column in np.argwhere(recorded(each=1)):
+        points[row : row + 2, column : column + 2] = 255
+    stored = cv2.imdecode(cv2.imencode(".jpg", points)[1], cv2.IMREAD_GRAYSCALE)
+    saliency = np.random.default_rng(1).random(points.shape)
+    with pytest.raises(InputError, match="above 127"):
+        metrics.nss(saliency, stored)
+    assert metrics.nss(saliency, stored > 127) == pytest.approx(metrics.nss(saliency, points), abs=0.1)

@@ -75,7 +75,7 @@ def test_raw_data_becomes_training_samples(name, tmp_path):
         for observer in range(OBSERVERS):
             x, y = gaze(frame, observer)
             assert points[y, x] == 255, "somebody looks here"
-            assert density[y, x] > 200
+            assert density[y, x] > 190, "near the top, however narrow the kernel is"
         assert (points > 0).sum() <= 5 * OBSERVERS
     captured = window.maps[4, :3].transpose(1, 2, 0).astype(int)
     from gasp.video import open_source

@@ -17,11 +17,13 @@ from gasp.config.recipes import FusionRecipe, GlanceRecipe, VideoPrior
 from gasp.datasets.images import load_pictures
 from gasp.errors import InputError
 from gasp.faces.face import Box, Face
-from gasp.fusion.packaged import load_fusion
+from gasp.fusion.packaged import make_fusion
 from gasp.networks.glance import Glance
 from gasp.training import fusion_recipe as fusion
 from gasp.training import glance_recipe as glance
 from gasp.weights import load_weights
+from gasp.weights.open import open_weights
+from gasp.work.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +106,8 @@ def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp
         through = glance.train_glance(training, recipe, every=2, half=False)
         state = tmp_path / "state"
 
-        def stop(done: int, steps: int, values: object) -> None:
-            if done == 3:
+        def stop(event: Progress) -> None:
+            if event.done == 3:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -177,7 +179,7 @@ def test_both_recipes_give_weights_for_the_pipeline(
     assert not saliency.with_name("glance.safetensors.state").exists()
     arguments = ["--data", str(data), "--saliency", str(saliency), "-o", str(fused), "--steps", "3"]
     assert main(["train", "default-fusion", *arguments]) == 0
-    assert load_fusion(fused).modalities == fusion.MODALITIES
+    assert make_fusion(open_weights(fused)).modalities == fusion.MODALITIES
     assert str(fused) in capsys.readouterr().out
 
 

@@ -17,6 +17,7 @@ from gasp.training.data import ClipData
 from gasp.training.scoring import METRICS
 from gasp.training.sweep import check_sweep, leave_each_out, run_sweep
 from gasp.training.sweep_tables import SweepRow, markdown
+from gasp.work.progress import Progress
 from helpers.grouped_frames import MAPS, make_grouped
 
 SIZES = {"size": (16, 16), "target_size": (8, 8)}
@@ -70,13 +71,16 @@ def test_a_sweep_makes_its_tables_and_goes_on_where_it_stopped(
         run_sweep(sweep(), root)
     folder = root / "sweeps" / "ours"
     assert len((folder / "scores.csv").read_text().splitlines()) == 1 + 2
-    reported: list[tuple[str, int, int]] = []
-    rows = run_sweep(sweep(), root, report=lambda *progress: reported.append(progress))
+    reported: list[Progress] = []
+    rows = run_sweep(sweep(), root, report=reported.append)
     names = ["GASPEncGMUConv_two", "SequenceGASPEncALSTMConv_2_two", "SequenceGASPEncALSTMConv_3_two"]
     # The first two were finished.
     assert trained == [*names, names[2]]
     assert [row.planned.name for row in rows] == names
-    assert reported == [*((name, done, 3) for done, name in enumerate(names)), ("", 3, 3)]
+    assert [(event.done, event.total, event.values) for event in reported] == [
+        *((done, 3, {"now": name}) for done, name in enumerate(names)), (3, 3, {}),
+    ]  # fmt: skip
+    assert {event.task for event in reported} == {"ours"}
     assert run_sweep(sweep(), root) == rows
     assert len(trained) == 4
     with (folder / "scores.csv").open(newline="") as file:

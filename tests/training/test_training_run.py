@@ -19,10 +19,12 @@ from gasp.config.experiments import Experiment
 from gasp.datasets.split import SplitRow, write_split
 from gasp.datasets.store import PackSettings, pack
 from gasp.errors import GaspError, OutputError, UsageError, WeightsError
-from gasp.fusion.packaged import load_fusion
+from gasp.fusion.packaged import make_fusion
 from gasp.training import fitting
 from gasp.training.module import TrainingError, relative_rate
 from gasp.training.train import TrainingRun, check, train
+from gasp.weights.open import open_weights
+from gasp.work.progress import Progress
 from helpers.training import make_training_set, tiny_experiment
 
 
@@ -53,15 +55,15 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], at
 
 
 def test_a_run_leaves_weights_checkpoints_logs_and_a_record(root: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[float, float | None]] = []
     experiment = tiny_experiment(trainer={"checkpoint_best": 2})
-    run = train(experiment, root, report=lambda done, steps, values: seen.append((done, steps)))
+    run = train(experiment, root, report=lambda event: seen.append((event.done, event.total)))
     assert run.folder == root / "checkpoints" / "tiny" / "version_0"
     assert seen == [(step, 8) for step in range(1, 9)]
     assert run.epochs == 4
     network = create_model(experiment.network, **experiment.network_options)
     load_checkpoint(network, run.last_model)
-    fusion = load_fusion(run.folder / "model.safetensors")
+    fusion = make_fusion(open_weights(run.folder / "model.safetensors"))
     assert fusion.modalities == ("captured", "dave", "esr9", "videogaze", "gaze360")
     assert (fusion.preprocessing.height, fusion.preprocessing.width) == (32, 32)
     assert_same(network.state_dict(), fusion.network.state_dict())
@@ -111,8 +113,8 @@ def test_learning_makes_the_loss_smaller(root: Path) -> None:
         trainer={"max_epochs": 12, "validate_every": 12, "average": 0.5},
         clips={"peeks": 2},
     )
-    losses: list[float] = []
-    train(experiment, root, report=lambda done, steps, values: losses.append(values["train_loss"]))
+    losses: list[float | str] = []
+    train(experiment, root, report=lambda event: losses.append(event.values["train_loss"]))
     assert np.mean(losses[-4:]) < np.mean(losses[:4]) - 0.5
 
 
@@ -162,8 +164,8 @@ from gasp.training.train import train
 fitting.SAVE_EVERY = 0.0
 die_at = int(sys.argv[3])
 
-def die(done, steps, values):
-    if done == die_at:
+def die(event):
+    if event.done == die_at:
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
@@ -197,8 +199,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(root: Path, validation: str | 
     assert in_a_process(experiment, root, die_at=7) == -signal.SIGKILL
     [killed] = (root / "checkpoints" / "tiny").iterdir()
     assert json.loads((killed / "run.json").read_text())["state"] == "running"
-    steps: list[int] = []
-    resumed = train(experiment, root, report=lambda done, total, values: steps.append(done))
+    steps: list[float] = []
+    resumed = train(experiment, root, report=lambda event: steps.append(event.done))
     assert resumed.resumed
     assert resumed.folder == killed
     assert steps == [7, 8, 9, 10]
@@ -208,8 +210,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(root: Path, validation: str | 
 
 
 def test_ctrl_c_leaves_a_state_to_go_on_from(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(done: int, steps: int, values: object) -> None:
-        if done == 5:
+    def interrupt(event: Progress) -> None:
+        if event.done == 5:
             raise KeyboardInterrupt
 
     handler = signal.getsignal(signal.SIGINT)
@@ -273,14 +275,14 @@ def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint_before(
 def test_a_damaged_state_is_named(root: Path) -> None:
     experiment = tiny_experiment(trainer={"max_epochs": 2})
     with pytest.raises(KeyboardInterrupt):
-        train(experiment, root, report=lambda done, steps, values: _interrupt_at(done, 3))
+        train(experiment, root, report=lambda event: _interrupt_at(event.done, 3))
     [state] = (root / "checkpoints" / "tiny").glob(f"*/{fitting.STATE}")
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(GaspError, match=r"last\.ckpt cannot be read.*Delete it"):
         train(experiment, root)
 
 
-def _interrupt_at(done: int, step: int) -> None:
+def _interrupt_at(done: float, step: int) -> None:
     if done == step:
         raise KeyboardInterrupt
 

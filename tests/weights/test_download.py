@@ -19,6 +19,7 @@ from gasp.fetching.transfer import DownloadError, Patience
 from gasp.weights import catalogue, describe, download
 from gasp.weights.catalogue import MODELS_FOLDER, Entry, Licence, RemoteFile, find_entry
 from gasp.weights.download import Store, ensure, ensure_all, find_downloaded
+from gasp.work.progress import Progress
 from helpers.misbehaving_server import Server, serving
 
 
@@ -93,11 +94,11 @@ def _weight(path: Path) -> float:
 
 
 def test_a_checkpoint_is_fetched_once_and_recorded(store: Store, server: Server) -> None:
-    seen: list[str] = []
-    path = ensure("one", store=store, progress=lambda name, *_: seen.append(name))
+    seen: list[Progress] = []
+    path = ensure("one", store=store, progress=seen.append)
     assert path == store.root / MODELS_FOLDER / "one" / "one.pt"
     assert _weight(path) == 1
-    assert set(seen) == {"one"}
+    assert {(event.task, event.unit) for event in seen} == {("one", "bytes")}
     about = describe(path)
     record = json.loads(path.with_name("one.pt.download.json").read_text())
     assert record["files"] == {"one.pt": about["sha256"]}

@@ -25,38 +25,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch what is missing, check everything, print where it is."""
-    from gasp.cli.progress import download_progress
+    from gasp.cli.progress import progress_bar
     from gasp.errors import UsageError
     from gasp.weights import Store, ensure_all, list_entries
+    from gasp.weights.open import check_loading
 
     if not args.names:
         raise UsageError(f"Name at least one checkpoint; there are: {', '.join(list_entries())}.")
     if args.jobs < 1:
         raise UsageError(f"--jobs must be at least 1, not {args.jobs}.")
-    with download_progress(quiet=getattr(args, "quiet", False)) as progress:
+    store = Store.from_environment(args.into)
+    with progress_bar(args.quiet) as progress:
         paths = ensure_all(
             args.names,
             accept_license=args.accept_license,
-            store=Store.from_environment(args.into),
+            store=store,
             progress=progress,
             jobs=args.jobs,
         )
     if args.check:
-        _check(paths, args.into)
+        check_loading(paths, store)
     if args.json:
         print(json.dumps({name: str(path) for name, path in paths.items()}, indent=2))
     else:
         for name, path in paths.items():
             print(f"{name}\t{path}")
     return 0
-
-
-def _check(paths: dict[str, Path], root: Path | None) -> None:
-    """Load every checkpoint into its network."""
-    from gasp.weights import Store, open_weights
-
-    store = Store.from_environment(root)
-    for name in paths:
-        weights = open_weights(name, store=store)
-        if weights.network is not None:  # not a file for another program, whose checksum is known
-            weights.load()

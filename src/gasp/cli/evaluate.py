@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gasp.cli import recordings
 
 if TYPE_CHECKING:
-    from gasp.evaluation.evaluate import EvaluationSettings, Progress
     from gasp.evaluation.items import ItemSet
     from gasp.evaluation.results import Evaluation
-    from gasp.evaluation.systems import MapFolder, PipelineSystem
+    from gasp.evaluation.settings import EvaluationSettings
+    from gasp.evaluation.systems import PipelineSystem
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--blur", type=float, metavar="F", help="density kernel of pictures, a fraction of their width"
     )
     scoring.add_argument(
+        "--kernel", choices=("authors", "2021"), default="authors",
+        help="whose density maps of videos: the authors' (default), or those of 2021 where they differ (findwho)",
+    )  # fmt: skip
+    scoring.add_argument(
         "--gain-over",
         choices=("centre", "others"),
         default="centre",
@@ -80,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scoring.add_argument(
         "--workers", type=int, metavar="N", help="threads that score (number of CPUs, 8 at most)"
     )
+    recordings.add_arguments(parser)
     asking = parser.add_argument_group("diagnostics of the pipeline")
     asking.add_argument("--ablation", action="store_true", help="also with each cue left out")
     asking.add_argument(
@@ -108,29 +111,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates, prints the table and writes the files; exit status 1 when a video could not be read."""
-    from gasp.cli.predict import stop_politely
+    from gasp.cli.progress import progress_bar
+    from gasp.errors import UsageError
     from gasp.evaluation.evaluate import evaluate
+    from gasp.evaluation.folder import parts_folder, write_evaluation
     from gasp.evaluation.score_tables import plain
+    from gasp.evaluation.systems import read_systems
     from gasp.runs.folders import check_output
+    from gasp.work.interrupts import stop_politely
 
     settings = _settings(options)
     # Wrong names cost nothing; loading networks does.
-    folders, wants_pipeline = _systems(options.system)
+    folders, wants_pipeline = read_systems(options.system)
     if (options.ablation or options.sound_sensitivity) and not wants_pipeline:
-        from gasp.errors import UsageError
-
         raise UsageError("--ablation and --sound-sensitivity need the pipeline; add --system default")
     if options.output is not None:
         check_output(options.output)
     items = _items(options)
     pipeline = _pipeline(options) if wants_pipeline else None
-    parts = None if options.output is None else options.output / ".partial"
-    with stop_politely(), _progress(items.name, len(items.items), options.quiet) as report:
+    parts = None if options.output is None else parts_folder(options.output)
+    with stop_politely(), progress_bar(options.quiet) as report:
         evaluation = evaluate(
             items, pipeline=pipeline, folders=folders, settings=settings, parts=parts, progress=report
         )
     if options.output is not None:
-        _write(evaluation, options.output, report=not options.no_report)
+        write_evaluation(evaluation, options.output, report=not options.no_report)
     for sentence in evaluation.problems.sentences():
         log.warning("%s", sentence)
     if options.json:
@@ -146,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> EvaluationSettings:
     from gasp.errors import UsageError
-    from gasp.evaluation.evaluate import EvaluationSettings
+    from gasp.evaluation.settings import EvaluationSettings
 
     if options.size < 0:
         raise UsageError(f"--size = {options.size}: pixels of the longer side, or 0 for the source's size")
@@ -158,51 +163,29 @@ def _settings(options: argparse.Namespace) -> EvaluationSettings:
         seed=options.seed,
         workers=min(8, os.cpu_count() or 1) if options.workers is None else options.workers,
         ceiling=not options.no_ceiling,
-        shots=options.output is not None and not options.no_report,
+        examples=options.output is not None and not options.no_report,
     )
 
 
-def _systems(given: list[str]) -> tuple[list[MapFolder], bool]:
-    """The folders of maps, and whether the pipeline is run."""
-    from gasp.errors import UsageError
-    from gasp.evaluation.systems import PIPELINE, MapFolder
-
-    folders, pipeline = [], not given
-    for word in given:
-        name, equals, folder = word.partition("=")
-        if word == PIPELINE:
-            pipeline = True
-        elif not (name.strip() and equals and folder):
-            raise UsageError(f"--system {word!r}: write NAME=FOLDER, or {PIPELINE} for the pipeline")
-        else:
-            folders.append(MapFolder(name.strip(), folder))
-    names = [folder.name for folder in folders]
-    twice = sorted({name for name in names if names.count(name) > 1 or name == PIPELINE})
-    if twice:
-        raise UsageError(f"--system: the name {twice[0]!r} is used twice, or is that of the pipeline")
-    return folders, pipeline
-
-
 def _items(options: argparse.Namespace) -> ItemSet:
-    from gasp.errors import UsageError
-    from gasp.evaluation.items import ItemSet, open_items
-    from gasp.naming import nearest
+    from gasp.evaluation.items import open_items
 
-    items = open_items(options.folder, options.dataset, split=options.split, blur=options.blur)
+    items = open_items(
+        options.folder,
+        options.dataset,
+        split=options.split,
+        blur=options.blur,
+        kernel=options.kernel,
+        placement=recordings.placement(options),
+    )
     if options.videos is None:
         return items
-    wanted = [name.strip() for name in options.videos.split(",") if name.strip()]
-    known = {item.id: item for item in items.items}
-    for name in wanted:
-        if name not in known:
-            raise UsageError(f"--videos: {items.name} has no {name!r}{nearest(name, known)}")
-    return ItemSet(items.name, [known[name] for name in dict.fromkeys(wanted)], items.skipped)
+    return items.only(name.strip() for name in options.videos.split(",") if name.strip())
 
 
 def _pipeline(options: argparse.Namespace) -> PipelineSystem:
     from gasp.config.settings import PredictSettings
     from gasp.evaluation.systems import PipelineSystem
-    from gasp.pipeline.pipeline import Networks
 
     given = {
         name: getattr(options, name)
@@ -210,36 +193,9 @@ def _pipeline(options: argparse.Namespace) -> PipelineSystem:
         if getattr(options, name) is not None
     }
     settings = PredictSettings.read({**given, "sound": not options.no_sound})
-    networks = Networks.load(settings)
-    ablated = (
-        [name for name in networks.fusion.modalities if name in settings.cues] if options.ablation else []
+    return PipelineSystem.load(
+        settings, ablation=options.ablation, sound=options.sound_sensitivity, shift=options.shift
     )
-    return PipelineSystem(settings, networks, ablated, options.sound_sensitivity, options.shift)
-
-
-def _write(evaluation: Evaluation, out: Path, *, report: bool) -> None:
-    import json
-
-    from gasp.evaluation.report import render_evaluation
-    from gasp.evaluation.score_tables import write_outputs
-    from gasp.work.files import replacing
-    from gasp.work.provenance import describe_platform
-
-    write_outputs(evaluation, out)
-    if report:
-        with replacing(out / "report.html") as temporary:
-            temporary.write_text(render_evaluation(evaluation), encoding="utf-8")
-    manifest = {
-        "format": "gasp-evaluation-1",
-        **evaluation.about,
-        "platform": describe_platform(),
-        "videos": len(evaluation.videos),
-        "frames": evaluation.frame_count,
-        "problems": evaluation.problems.plain(),
-    }
-    with replacing(out / "run.json") as temporary:
-        temporary.write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
-    shutil.rmtree(out / ".partial", ignore_errors=True)
 
 
 def _print_tables(evaluation: Evaluation) -> None:
@@ -260,29 +216,3 @@ def _print_tables(evaluation: Evaluation) -> None:
             table.add_row(row[0], *(cell.replace(" [", "\n\\[") for cell in row[1:]))
         console.print(table)
     console.print(notes(evaluation), style="dim", highlight=False, markup=False)
-
-
-@contextmanager
-def _progress(title: str, items: int, quiet: bool) -> Iterator[Progress]:
-    """Two bars on standard error: videos, and frames of the current one."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda video, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        videos = progress.add_task(title, total=items)
-        frames = progress.add_task("", total=None)
-        seen: list[str] = []
-
-        def report(video: str, done: int, total: int) -> None:
-            if video not in seen:
-                seen.append(video)
-                progress.update(videos, completed=len(seen) - 1)
-            progress.update(frames, description=video, completed=done, total=total or None)
-
-        yield report

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gasp.cli import recordings
 
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
@@ -38,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--videos", nargs="+", metavar="ID", help="only these videos")
     parser.add_argument("--size", metavar="WxH", default="500x500", help="of the pictures (%(default)s)")
     parser.add_argument("--no-targets", action="store_true", help="no density and fixation maps")
+    parser.add_argument(
+        "--kernel", choices=("authors", "2021"), default="authors",
+        help="whose density maps: the set's authors' (default), or those of 2021 where they differ (findwho)",
+    )  # fmt: skip
     parser.add_argument("--prediction", action="store_true", help="also the fused map")
     parser.add_argument(
         "--pipeline", metavar="NAME", help="whose cues: a pipeline of `gasp presets`, or a file"
@@ -48,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="videos at a time (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="begin anew even where frames are there")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    recordings.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     options = GenerateSettings(
         size=read_size(args.size, "--size"), targets=not args.no_targets, prediction=args.prediction
     )
-    videos = open_set(args.dataset, args.folder)
+    videos = open_set(args.dataset, args.folder, kernel=args.kernel, placement=recordings.placement(args))
     return generate_and_say(
         videos, _names(videos, args), args.output, settings, options,
         jobs=args.jobs, overwrite=args.overwrite, quiet=args.quiet, as_json=args.json,
@@ -124,34 +130,9 @@ def _names(videos: VideoSet, args: argparse.Namespace) -> list[str]:
     names = videos.ids
     if args.split:
         scene_type = None if args.scene_type == "all" else args.scene_type
+        from gasp.datasets.split import split_videos
+
         names = split_videos(videos, args.split, scene_type)
     for video in args.videos or ():
         videos.video(video)  # says which are known
     return [name for name in names if not args.videos or name in args.videos]
-
-
-def split_videos(videos: VideoSet, splits: Iterable[str], scene_type: str | None = "Social") -> list[str]:
-    """Ids of the set's videos in these lists, checked: an unknown one is named, and one at another rate."""
-    import logging
-
-    from gasp.datasets.split import read_split
-    from gasp.errors import UsageError
-
-    names: dict[str, None] = {}
-    for name in splits:
-        split = read_split(name).only(scene_type, [videos.name])
-        split.check(videos.name, videos.ids)
-        names |= dict.fromkeys(row.video_id for row in split.rows)
-        for row in split.rows:
-            fps = videos.video(row.video_id).fps
-            if abs(fps - row.fps) > 0.01 * row.fps:
-                logging.getLogger(__name__).warning(
-                    "%s: %s is at %.3f frames per second, the list says %g",
-                    split.name,
-                    row.video_id,
-                    fps,
-                    row.fps,
-                )
-    if not names:
-        raise UsageError(f"the lists name no video of {videos.name} with scene type {scene_type or 'any'}")
-    return list(names)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from gasp.weights.catalogue import Entry
 
 
@@ -35,23 +31,12 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "export":
         return _export(args)
     if args.json:
-        print(json.dumps(_everything(), indent=2))
+        from gasp.weights.listing import everything
+
+        print(json.dumps(everything(), indent=2))
     else:
         _print_table()
     return 0
-
-
-def _everything() -> dict[str, Any]:
-    from gasp.weights import find_downloaded
-    from gasp.weights.catalogue import ENTRIES
-    from gasp.weights.shipped import packaged, packaged_names, read_metadata
-
-    published = [
-        entry.to_dict() | {"downloaded": str(path) if (path := find_downloaded(entry)) else None}
-        for entry in ENTRIES
-    ]
-    shipped = [{"name": name, **read_metadata(packaged(name))} for name in packaged_names()]
-    return {"published": published, "packaged": shipped}
 
 
 def _print_table() -> None:
@@ -82,33 +67,11 @@ def _commercial(entry: Entry) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from gasp.weights.export import export
+    from gasp.weights.export import export_weights
 
-    model, network, options = _model(args)
-    done = export(model, args.output, network=network, options=options, form=args.format)
+    done = export_weights(
+        args.name, args.output, form=args.format, checkpoint=args.checkpoint, random=args.random
+    )
     differences = ", ".join(f"{name} {value:.1e}" for name, value in done.differences.items())
     print(f"{done.path}\tlargest differences from the network: {differences}")
     return 0
-
-
-def _model(args: argparse.Namespace) -> tuple[nn.Module, str, Mapping[str, Any]]:
-    """The network with the weights that the options ask for, its name and its options."""
-    from gasp.errors import UsageError, WeightsError
-    from gasp.weights import open_weights
-
-    weights = open_weights(args.name, must_be_here=False)
-    network = weights.network
-    if network is None:
-        raise UsageError(f"{args.name} is published as ONNX; `gasp download {args.name}` fetches it.")
-    if args.checkpoint is not None:
-        weights = replace(weights, path=args.checkpoint)
-    if args.random:
-        options = weights.options or {}
-        return replace(weights, options=options).make(), network, options
-    if weights.path is None:
-        raise WeightsError(
-            f"The weights of {args.name} are not here. Run `gasp download {args.name}`, name a file with "
-            "--checkpoint, or pass --random for random weights."
-        )
-    options = weights.read_options()
-    return replace(weights, options=options).load(), network, options

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gasp.config.sizes import read_size as read_size
+
 if TYPE_CHECKING:
     from gasp.datasets.store import PackSettings
 
@@ -44,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pack, unpack or verify; exit status 1 when a video had to be left out."""
-    from gasp.cli.progress import frame_progress
+    from gasp.cli.progress import progress_bar
+    from gasp.datasets.grouped import choose_videos
     from gasp.datasets.store import PackedStore, pack
     from gasp.errors import UsageError
 
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         return 1 if problems else 0
     if args.output is None:
         raise UsageError("say with -o where to write")
-    with frame_progress(args.quiet) as report:
+    with progress_bar(args.quiet) as report:
         if args.unpack:
             PackedStore(args.folder).unpack(args.output, report=report)
             return 0
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             args.folder,
             args.output,
             read_options(args),
-            videos=_videos(args),
+            videos=choose_videos(args.folder, args.split or (), _names(args.datasets)),
             overwrite=args.overwrite,
             report=report,
         )
@@ -80,11 +83,8 @@ def read_options(args: argparse.Namespace) -> PackSettings:
     """What to pack, from the command line."""
     from gasp.datasets.store import PackSettings
 
-    names: dict[str, Any] = {
-        key: tuple(part.strip() for part in value.split(",") if part.strip())
-        for key, value in (("maps", args.maps), ("targets", args.targets))
-        if value is not None
-    }
+    given = {"maps": _names(args.maps), "targets": _names(args.targets)}
+    names: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return PackSettings(
         **names,
         size=read_size(args.size, "--size"),
@@ -92,25 +92,5 @@ def read_options(args: argparse.Namespace) -> PackSettings:
     )
 
 
-def read_size(text: str, option: str) -> tuple[int, int]:
-    """(height, width) from "WxH". Raises :class:`gasp.errors.UsageError`."""
-    from gasp.errors import UsageError
-
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and 0 < int(width) <= 8192 and 0 < int(height) <= 8192):
-        raise UsageError(f"{option} = {text!r}: write width x height in pixels, for example 120x120")
-    return int(height), int(width)
-
-
-def _videos(args: argparse.Namespace) -> list[tuple[str, str]] | None:
-    """The videos that the options name; None for all."""
-    from gasp.datasets.grouped import GroupedFrames
-    from gasp.datasets.split import read_split
-
-    datasets = None if args.datasets is None else [name.strip() for name in args.datasets.split(",")]
-    if args.split:
-        rows = [row for name in args.split for row in read_split(name).only("Social", datasets).rows]
-        return list(dict.fromkeys((row.dataset, row.video_id) for row in rows))
-    if datasets is None:
-        return None
-    return [video for video in GroupedFrames(args.folder).videos if video[0] in datasets]
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,117 +1,91 @@
-"""Progress bars on standard error."""
+"""The progress bar of every command, on standard error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from gasp.work.progress import Progress, Report, silent
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 
 @contextmanager
-def download_progress(quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None] | None]:
-    """A bar per file; what the block gets is called as (file, bytes so far, bytes in all or None)."""
+def progress_bar(quiet: bool = False, total: float = 0, unit: str = "frames") -> Iterator[Report]:
+    """A bar per unfinished task: how much is done, how fast, the time left, and the latest values.
+
+    Nothing is drawn where standard error is no terminal.
+
+    Args:
+        quiet: draw nothing.
+        total: of all tasks together in ``unit``; above 0, another bar is over those.
+        unit: what the bar over all tasks counts.
+    """
     if quiet:
-        yield None
+        yield silent
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    bars: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    texts = [TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("count", "rate", "values")]
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *texts[:2], TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Bars(*columns, texts[2], console=console, disable=not console.is_terminal, transient=True) as bars:
+        ids: dict[str, TaskID] = {}
+        done: dict[str, float] = {}
 
-        def report(name: str, done: int, total: int | None) -> None:
-            if name not in bars:
-                bars[name] = progress.add_task(name, total=total)
-            progress.update(bars[name], completed=done, total=total)
+        def draw(event: Progress) -> None:
+            if event.task not in ids:
+                ids[event.task] = bars.add_task(event.task, total=None, count="", rate="", values="")
+            one = ids[event.task]
+            # A container may promise fewer frames than it holds.
+            expected = None if not event.total else max(event.done, event.total)
+            bars.update(
+                one,
+                completed=event.done,
+                total=expected,
+                visible=expected is None or event.done < expected,
+                count=_count(event.done, expected, event.unit),
+                rate=_rate(next(task.speed for task in bars.tasks if task.id == one), event.unit),
+                values=", ".join(f"{name} {_value(value)}" for name, value in event.values.items()),
+            )
+
+        def report(event: Progress) -> None:
+            if total > 0 and event.unit == unit:
+                done[event.task] = event.done
+                draw(Progress(f"all {unit}", min(total, sum(done.values())), total, unit=unit))
+            draw(event)
 
         yield report
 
 
 @contextmanager
 def frame_progress(quiet: bool = False, total: int = 0) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar per video with the time left; what the block gets is called as (video, frames done, frames in all).
-
-    ``total``: frames of all videos; above 0, another bar is over those.
-    """
-    if quiet:
-        yield lambda name, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bars: dict[str, TaskID] = {}
-    counts: dict[str, int] = {}
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        everything = progress.add_task("all videos", total=total, visible=total > 0)
-
-        def report(name: str, done: int, expected: int) -> None:
-            if name not in bars:
-                bars[name] = progress.add_task(name, total=expected)
-            progress.update(bars[name], completed=done, total=expected, visible=done < expected)
-            counts[name] = done
-            progress.update(everything, completed=sum(counts.values()))
-
-        yield report
+    """:func:`progress_bar` for work that tells (video, frames done, frames in all)."""
+    with progress_bar(quiet, total) as report:
+        yield lambda name, done, expected: report(Progress(name, done, expected or None))
 
 
-@contextmanager
-def training_progress(quiet: bool = False) -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
-    """A bar over the steps of a training run with its latest losses; what the block gets is called as (steps done,
-    steps in all or 0, values by name).
-    """
-    if quiet:
-        yield lambda done, total, values: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[values]}"),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("training", total=None, values="")
-
-        def report(done: int, total: int, values: Mapping[str, float]) -> None:
-            said = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            progress.update(bar, completed=done, total=total or None, values=said)
-
-        yield report
+def _count(done: float, total: float | None, unit: str) -> str:
+    if unit == "bytes":
+        return _bytes(done) if total is None else f"{_bytes(done)} of {_bytes(total)}"
+    return f"{done:,.0f} {unit}" if total is None else f"{done:,.0f}/{total:,.0f} {unit}"
 
 
-@contextmanager
-def progress_bar(quiet: bool = False) -> Iterator[Report]:
-    """Bars on standard error, one per task: how far, how fast, and the time left."""
-    if quiet:
-        yield silent
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
+def _rate(speed: float | None, unit: str) -> str:
+    if not speed:
+        return ""
+    return f"{_bytes(speed)}/s" if unit == "bytes" else f"{speed:.1f} {unit}/s"
 
-    columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    console = Console(stderr=True)
-    bars: dict[str, TaskID] = {}
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
 
-        def report(progress: Progress) -> None:
-            if progress.task not in bars:
-                bars[progress.task] = shown.add_task(progress.task, total=None, rate="")
-            bar = bars[progress.task]
-            speed = shown.tasks[list(bars).index(progress.task)].speed
-            rate = f"{speed:.1f} {progress.unit}/s" if speed and progress.unit else ""
-            finished = progress.total is not None and progress.done >= progress.total
-            shown.update(bar, completed=progress.done, total=progress.total, rate=rate, visible=not finished)
+def _bytes(count: float) -> str:
+    from rich.filesize import decimal
 
-        yield report
+    return decimal(int(count))
+
+
+def _value(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

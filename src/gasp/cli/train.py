@@ -114,23 +114,7 @@ def _wrong(message: str) -> Exception:
 
 def _changed(experiment: Experiment, options: argparse.Namespace) -> Experiment:
     """The experiment with what --set and --threads say."""
-    import yaml
-
-    for change in options.changes:
-        field, equals, text = change.partition("=")
-        if not equals or not field:
-            raise _wrong(f"--set {change}: write FIELD=VALUE, such as trainer.batch=8")
-        try:
-            value: Any = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        first, *rest = field.split(".")
-        if first == "options" and rest:
-            value = experiment.options | {".".join(rest): value}
-        else:
-            for name in reversed(rest):
-                value = {name: value}
-        experiment = experiment.replaced(**{first: value})
+    experiment = experiment.changed(options.changes)
     if options.threads is not None:
         experiment = experiment.replaced(trainer={"threads": options.threads})
     return experiment
@@ -139,7 +123,7 @@ def _changed(experiment: Experiment, options: argparse.Namespace) -> Experiment:
 def _run_experiment(options: argparse.Namespace, experiment: Experiment) -> int:
     import json
 
-    from gasp.cli.progress import training_progress
+    from gasp.cli.progress import progress_bar
     from gasp.training.extras import extra
 
     with extra("train"):
@@ -149,7 +133,7 @@ def _run_experiment(options: argparse.Namespace, experiment: Experiment) -> int:
     if options.check:
         print(check(experiment, options.root))
         return 0
-    with training_progress(options.quiet) as report:
+    with progress_bar(options.quiet) as report:
         done = train(experiment, options.root, anew=options.anew, profile=options.profile, report=report)
     if getattr(rank_zero_only, "rank", 0):
         return 0  # the first of several processes speaks for all
@@ -163,7 +147,7 @@ def _run_experiment(options: argparse.Namespace, experiment: Experiment) -> int:
 def _run_sweep(options: argparse.Namespace, sweep: Sweep) -> int:
     import json
 
-    from gasp.cli.progress import frame_progress
+    from gasp.cli.progress import progress_bar
     from gasp.training.extras import extra
 
     for name in ("show", "anew", "profile", "leave_one_out"):
@@ -175,7 +159,7 @@ def _run_sweep(options: argparse.Namespace, sweep: Sweep) -> int:
     if options.check:
         print(f"{sweep.name}: {len(check_sweep(sweep, options.root))} experiments can be trained")
         return 0
-    with frame_progress(options.quiet) as report:
+    with progress_bar(options.quiet) as report:
         rows = run_sweep(sweep, options.root, report=report)
     if options.json:
         print(json.dumps([row.plain() for row in rows], indent=2))
@@ -199,7 +183,7 @@ def _run_recipe(options: argparse.Namespace) -> int:
     if options.saliency and options.what != "default-fusion":
         raise _wrong("--saliency only belongs to the recipe default-fusion")
 
-    from gasp.cli.progress import training_progress
+    from gasp.cli.progress import progress_bar
     from gasp.training.extras import extra
 
     with extra("train"):
@@ -213,7 +197,7 @@ def _run_recipe(options: argparse.Namespace) -> int:
         # Scores on what is held back are worth knowing while training.
         logging.getLogger("gasp").setLevel(logging.INFO)
     extra_options: Mapping[str, Any] = {"saliency": options.saliency} if options.saliency else {}
-    with training_progress(options.quiet) as report:
+    with progress_bar(options.quiet) as report:
         path = train_recipe(
             options.what,
             options.data,

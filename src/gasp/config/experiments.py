@@ -5,7 +5,7 @@ From YAML, JSON or 2021's presets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -252,6 +252,28 @@ class Experiment(Settings):
             values[key] = inner | dict(value) if merge and inner is not None else value
         return Experiment.read(values)
 
+    def changed(self, changes: Iterable[str]) -> Experiment:
+        """A checked copy with changes written as FIELD=VALUE, such as ``trainer.batch=8``; the value is YAML.
+
+        Raises :class:`~gasp.errors.UsageError` for what is not written so, and for wrong fields.
+        """
+        experiment = self
+        for change in changes:
+            field, equals, text = change.partition("=")
+            if not equals or not field:
+                raise UsageError(f"--set {change}: write FIELD=VALUE, such as trainer.batch=8")
+            experiment = experiment._with(field.split("."), _read_value(text))
+        return experiment
+
+    def _with(self, place: Sequence[str], value: Any) -> Experiment:
+        first, *rest = place
+        if first == "options" and rest:
+            value = self.options | {".".join(rest): value}
+        else:
+            for name in reversed(rest):
+                value = {name: value}
+        return self.replaced(**{first: value})
+
     def plain(self) -> dict[str, Any]:
         """Plain values without defaults."""
         return self.model_dump(mode="json", exclude_defaults=True)
@@ -259,6 +281,14 @@ class Experiment(Settings):
     def to_yaml(self) -> str:
         """The experiment as YAML that :func:`read_experiment` reads; what has its default value is left out."""
         return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _read_value(text: str) -> Any:
+    """What YAML makes of a text; the text itself where that is nothing."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
 
 
 def read_experiment(source: str | Path) -> Experiment:

@@ -21,10 +21,11 @@ from pathlib import Path
 from gasp.errors import GaspError, InputError, OutputError, UsageError
 from gasp.fetching.archives import unpack
 from gasp.fetching.records import Record, read_record, record_path, write_record
-from gasp.fetching.transfer import DownloadError, Fetched, Progress, fetch
+from gasp.fetching.transfer import DownloadError, Fetched, fetch
 from gasp.naming import nearest
 from gasp.weights.download import Store
 from gasp.work.files import replacing, sha256
+from gasp.work.progress import Report, silent
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ def find_datasets(names: Sequence[str]) -> list[Dataset]:
     return list(found.values())
 
 
-def fetch_datasets(names: Sequence[str], store: Store, progress: Progress | None = None) -> dict[str, Path]:
+def fetch_datasets(names: Sequence[str], store: Store, progress: Report = silent) -> dict[str, Path]:
     """Fetches the datasets called ``names`` below ``store.root``/datasets; their folders.
 
     What is there is not fetched again. Raises :class:`~gasp.fetching.transfer.DownloadError` at the end, listing what
@@ -217,7 +218,7 @@ def fetch_datasets(names: Sequence[str], store: Store, progress: Progress | None
     return folders
 
 
-def _obtain(dataset: Dataset, source: Source, store: Store, progress: Progress | None) -> str | None:
+def _obtain(dataset: Dataset, source: Source, store: Store, progress: Report) -> str | None:
     """Fetches and unpacks one file unless that is done; what somebody has to do by hand, if so."""
     folder = store.root / FOLDER / dataset.name
     place, target = record_path(folder, source.file), folder / source.file
@@ -250,9 +251,7 @@ def _obtain(dataset: Dataset, source: Source, store: Store, progress: Progress |
     return None
 
 
-def _fetch(
-    dataset: Dataset, source: Source, target: Path, store: Store, progress: Progress | None
-) -> Fetched | str:
+def _fetch(dataset: Dataset, source: Source, target: Path, store: Store, progress: Report) -> Fetched | str:
     """Fetches a file; what to do where that cannot be done."""
     by_hand = source.by_hand or "fetch {file} from {page} and put it at {target}"
     by_hand = by_hand.format(

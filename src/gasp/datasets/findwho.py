@@ -1,8 +1,9 @@
 """Videos of several people with sound and fixations (Find-Who-to-Look-at, Liu et al., 2017).
 
 Layout: ``videos/<id>.mp4``; ``videos.csv`` (video, width, height, fps, frames, has_audio, first_frame_s);
-``fixations.csv`` (video, observer, onset_ms, duration_ms, x, y in pixels of the video); ``faces.csv`` (video,
-frame, face, x1, y1, x2, y2, points: extent of hand-checked facial landmarks, brows to chin).
+``fixations.csv`` (video, observer, onset_ms, duration_ms, x, y: whole pixels of the video, counted from 1 as the
+authors' MATLAB file does); ``faces.csv`` (video, frame, face, x1, y1, x2, y2, points: extent of hand-checked facial
+landmarks, brows to chin).
 
 Time: recordings follow the container's clock, and in some files the first picture comes ``first_frame_s``
 seconds after the container's start. Picture k is shown around ``first_frame_s + (k + 0.5) / fps``. The
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gasp.datasets.columns import check_name, column, field, read_csv
+from gasp.datasets.columns import check_name, checked_size, column, field, observer_numbers, read_csv
 from gasp.datasets.fixations import Fixations
-from gasp.datasets.video_set import Video, VideoSet
+from gasp.datasets.video_set import MOST_FRAMES, Kernel, Video, VideoSet
 from gasp.errors import InputError
 from gasp.faces.face import Box
 
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 #: Standard deviation of density maps as a fraction of the width: 66 px full width at half maximum at 1280.
 BLUR = 66 / (2 * np.sqrt(2 * np.log(2))) / 1280
+
+#: In pixels of any video: the code of 2021 took the authors' full width at half maximum for a standard deviation.
+SIGMA_2021 = 66.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,27 @@ class LandmarkedFace:
     points: int
 
 
+def sigma_of(video: Video, kernel: Kernel) -> float:
+    """Standard deviation of density maps, in pixels of the video."""
+    return SIGMA_2021 if kernel == "2021" else float(BLUR * video.width)
+
+
+def middle_of(pixel: NDArray[np.float64], kernel: Kernel) -> NDArray[np.float64]:
+    """Positions in the middle of recorded pixels, which MATLAB counts from 1; the code of 2021 counted them from 0."""
+    return pixel + 0.5 if kernel == "2021" else pixel - 0.5
+
+
+def weight_of(duration: NDArray[np.float64], kernel: Kernel) -> NDArray[np.float64]:
+    """How much fixations count in density maps: all the same, or as long as they last, as in 2021."""
+    return duration if kernel == "2021" else np.ones_like(duration)
+
+
 class FindWhoSet(VideoSet):
     """Videos with fixations, read from ``folder`` in the layout of this module.
+
+    ``kernel``: "authors" blurs with 66 pixels full width at half maximum and counts every fixation once; "2021" blurs
+    with a standard deviation of 66 pixels, weights fixations by their duration and puts them a pixel further down and
+    to the right, as the code of 2021 did.
 
     ``videos`` maps ids to :class:`Video`. ``skipped`` counts what could not be used: ``missing videos``,
     ``fixations outside`` (of the picture), ``fixations lost`` (NaN), ``fixations without video``, and the
@@ -53,8 +77,9 @@ class FindWhoSet(VideoSet):
 
     name = "findwho"
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, kernel: Kernel = "authors") -> None:
         super().__init__(folder)
+        self._kernel: Kernel = kernel
         listed = self._read_videos()
         self.videos = {name: video for name, video in listed.items() if video.path.is_file()}
         self._count("missing videos", len(listed) - len(self.videos))
@@ -74,8 +99,8 @@ class FindWhoSet(VideoSet):
         return list(self.videos)
 
     def sigma(self, video: str) -> float:
-        """66 pixels full width at half maximum at 1280 wide."""
-        return float(BLUR * self.video(video).width)
+        """66 pixels full width at half maximum at 1280 wide (28 standard deviation), or that of 2021."""
+        return sigma_of(self.video(video), self._kernel)
 
     def faces(self, video: str, frame_index: int) -> list[LandmarkedFace]:
         """Faces marked in one picture."""
@@ -106,10 +131,11 @@ class FindWhoSet(VideoSet):
             )
             if name in videos:
                 raise InputError(f"{path}: the video {name!r} occurs twice")
+            checked_size(video.width, video.height, f"{path}: the video {name!r}")
             if not (
-                video.width > 0 and video.height > 0 and 0 < video.fps < np.inf and video.first_frame >= 0
+                0 < video.fps <= 1000 and 0 <= video.first_frame < 86400 and 0 <= video.frames <= MOST_FRAMES
             ):
-                raise InputError(f"{path}: the size, rate or first picture's time cannot be right in {row}")
+                raise InputError(f"{path}: the rate, length or first picture's time cannot be right in {row}")
             videos[name] = video
         if not videos:
             raise InputError(f"{path} names no video")
@@ -126,9 +152,11 @@ class FindWhoSet(VideoSet):
 
     def _fixations_of(self, video: Video, rows: list[dict[str, str]], path: Path) -> Fixations:
         x, y, onset, duration = (column(rows, name, path) for name in ("x", "y", "onset_ms", "duration_ms"))
-        observer = np.array([field(row, "observer", int, path) for row in rows], np.int64)
-        # Recorded as whole pixels: the middle of the pixel.
-        return self._inside(video, x + 0.5, y + 0.5, observer, onset=onset / 1000, duration=duration / 1000)
+        observer = observer_numbers([row["observer"] for row in rows])
+        return self._inside(
+            video, middle_of(x, self._kernel), middle_of(y, self._kernel), observer,
+            onset=onset / 1000, duration=duration / 1000, weight=weight_of(duration / 1000, self._kernel),
+        )  # fmt: skip
 
     def _read_faces(self, videos: dict[str, Video]) -> dict[tuple[str, int], list[LandmarkedFace]]:
         path = self.folder / "faces.csv"

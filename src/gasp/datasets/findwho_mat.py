@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.datasets.findwho import middle_of, sigma_of, weight_of
 from gasp.datasets.fixations import Fixations
 from gasp.datasets.matlab import entry, read_mat
-from gasp.datasets.video_set import Video, VideoSet, probe_video
+from gasp.datasets.video_set import Kernel, Video, VideoSet, probe_video
 from gasp.errors import InputError
-
-SIGMA = 66.0
 
 _FIELDS = ("SubjectIndex", "VideoIndex", "Timestamp", "GazeDuration", "FixationPointX", "FixationPointY")
 
@@ -26,14 +25,17 @@ class FindWhoMatSet(VideoSet):
     """The published FindWho folder. ``ids`` are three-digit video numbers (``001``), as in the split files.
 
     ``container_clock``: recordings follow the container's clock, on which the first picture may come late; False
-    takes them from the first picture on, as the authors' scripts and the 2021 generator do. Fixations are weighted by
-    their duration in density maps, with the standard deviation of 2021, 66 pixels.
+    takes them from the first picture on, as the authors' scripts and the 2021 generator do. ``kernel``: see
+    :class:`~gasp.datasets.findwho.FindWhoSet`, of which the same recordings are the same here.
     """
 
     name = "findwho"
 
-    def __init__(self, folder: str | Path, *, container_clock: bool = True) -> None:
+    def __init__(
+        self, folder: str | Path, *, container_clock: bool = True, kernel: Kernel = "authors"
+    ) -> None:
         super().__init__(folder)
+        self._kernel: Kernel = kernel
         self._container_clock = container_clock
         self._file = self.folder / "video_database.mat"
         database = read_mat(self._file, "video_database")
@@ -52,8 +54,8 @@ class FindWhoMatSet(VideoSet):
         return list(self._files)
 
     def sigma(self, video: str) -> float:
-        """66 pixels."""
-        return SIGMA
+        """66 pixels full width at half maximum at 1280 wide (28 standard deviation), or that of 2021."""
+        return sigma_of(self.video(video), self._kernel)
 
     def _columns(self, database: Any, where: str) -> dict[str, NDArray[np.float64]]:
         names = [
@@ -81,12 +83,12 @@ class FindWhoMatSet(VideoSet):
         start = 0.0 if self._container_clock else video.first_frame
         return self._inside(
             video,
-            table["FixationPointX"] + 0.5,  # recorded as whole pixels: the middle of the pixel
-            table["FixationPointY"] + 0.5,
+            middle_of(table["FixationPointX"], self._kernel),
+            middle_of(table["FixationPointY"], self._kernel),
             np.nan_to_num(table["SubjectIndex"]),
             onset=start + table["Timestamp"] / 1000,
             duration=table["GazeDuration"] / 1000,
-            weight=table["GazeDuration"] / 1000,
+            weight=weight_of(table["GazeDuration"] / 1000, self._kernel),
         )
 
 

@@ -1,10 +1,12 @@
 """Videos with a table of fixations: the format for recordings of your own.
 
-``fixations.csv`` (or ``fixations.parquet``, with pyarrow installed) has one row per fixation: ``video`` (file name
-without suffix), ``observer`` (number or name), ``onset_ms`` and ``duration_ms`` on the clock of the video's container,
-``x`` and ``y`` in pixels of the video from its upper left corner, and optionally ``weight``. Videos lie in ``videos/``.
+``fixations.csv`` (or ``fixations.parquet``, with pyarrow installed) has one row per fixation: ``video`` (file name,
+with or without suffix), ``observer`` (number or name), ``onset_ms`` and ``duration_ms`` on the clock of the video's
+container, ``x`` and ``y`` in pixels of the video from its upper left corner, and optionally ``weight``. Videos lie in
+``videos/``.
 Optionally ``videos.csv`` with ``video`` and ``fps`` (the rate that the gaze was recorded at, to notice a wrong file),
-and ``path`` (relative to the folder) for videos elsewhere.
+and ``path`` (relative to the folder) for videos elsewhere. How text tables are read:
+:mod:`gasp.datasets.text_tables`; what is checked: :mod:`gasp.datasets.plausible`.
 """
 
 from __future__ import annotations
@@ -13,21 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gasp.datasets.columns import check_name, field, read_csv
+from gasp.datasets.columns import check_name, field, is_plain_name, observer_numbers, read_csv
 from gasp.datasets.fixations import Fixations
-from gasp.datasets.video_set import Video, VideoSet, probe_video
+from gasp.datasets.plausible import Columns, findings
+from gasp.datasets.video_set import SUFFIXES, Video, VideoSet, probe_video
 from gasp.errors import InputError
 
 #: Standard deviation of density maps as a fraction of the width: about one degree of visual angle on a usual screen.
 BLUR = 0.03
 
 COLUMNS = ("video", "observer", "onset_ms", "duration_ms", "x", "y")
-
-_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
-
-Columns = dict[str, NDArray[Any]]
 
 
 class GazeTableSet(VideoSet):
@@ -43,6 +41,7 @@ class GazeTableSet(VideoSet):
         if not blur > 0:
             raise InputError(f"the blur must be above 0, not {blur}")
         self._blur = blur
+        self._as_written: dict[str, str] = {}  # video -> file, where the table names the file
         self._table = self._read_table()
         listed = self._listed()
         names = list(dict.fromkeys(self._table["video"].tolist()))
@@ -74,6 +73,10 @@ class GazeTableSet(VideoSet):
             self._check_rate(video, self._rates[video.name], str(self.folder / "videos.csv"))
         mine = self._table["video"] == video.name
         table = {name: column[mine] for name, column in self._table.items()}
+        for finding in findings(video, table):
+            if finding.fatal:
+                raise InputError(f"{self.folder}: {finding.sentence}")
+            self._problem(finding.what, finding.sentence, finding.count)
         return self._inside(
             video,
             table["x"],
@@ -85,7 +88,9 @@ class GazeTableSet(VideoSet):
         )
 
     def _find(self, video: str) -> Path:
-        candidates = [self.folder / "videos" / f"{video}{suffix}" for suffix in _SUFFIXES]
+        if video in self._as_written:
+            return self.folder / "videos" / self._as_written[video]
+        candidates = [self.folder / "videos" / f"{video}{suffix}" for suffix in SUFFIXES]
         return next((path for path in candidates if path.is_file()), candidates[0])
 
     def _listed(self) -> dict[str, tuple[Path, float]]:
@@ -93,9 +98,11 @@ class GazeTableSet(VideoSet):
         path = self.folder / "videos.csv"
         if not path.is_file():
             return {}
-        listed = {}
+        listed: dict[str, tuple[Path, float]] = {}
         for row in read_csv(path, ("video", "fps")):
-            name = check_name(row["video"], path)
+            name = self._stem(check_name(row["video"], path))
+            if name in listed:
+                raise InputError(f"{path}: the video {name!r} occurs twice")
             place = self.folder / row["path"] if row.get("path") else self._find(name)
             listed[name] = (place, field(row, "fps", float, path))
         return listed
@@ -106,15 +113,30 @@ class GazeTableSet(VideoSet):
             raise InputError(f"{self.folder} holds fixations.csv and fixations.parquet; keep one of them")
         path = parquet if parquet.is_file() else csv
         table = _read_parquet(path) if path is parquet else _read_text(path)
-        return self._check(table, path)
+        return self._name_repeats(self._check(table, path), path)
+
+    def _stem(self, written: str) -> str:
+        """The id of a video that may be written with its suffix (``talk.mp4``); which file is meant is kept."""
+        stem, suffix = Path(written).stem, Path(written).suffix.lower()
+        if suffix not in SUFFIXES or self._has_file(written):
+            return written
+        if self._as_written.setdefault(stem, written) != written:
+            raise InputError(
+                f"{self.folder}: the tables name {self._as_written[stem]} and {written}; ids of videos are names "
+                "without suffix, so rename one of the files"
+            )
+        return stem
+
+    def _has_file(self, stem: str) -> bool:
+        return any((self.folder / "videos" / f"{stem}{suffix}").is_file() for suffix in SUFFIXES)
 
     def _check(self, table: Columns, path: Path) -> Columns:
         """The rows whose fields are numbers and whose video has a usable name; observers become numbers."""
-        numbers = [name for name in ("onset_ms", "duration_ms", "x", "y", "weight") if name in table]
-        columns = {name: np.array([_number(value) for value in table[name]]) for name in numbers}
+        numbers: list[str] = [n for n in ("onset_ms", "duration_ms", "x", "y", "weight") if n in table]
+        columns: Columns = {name: np.array([_number(value) for value in table[name]]) for name in numbers}
         videos = np.array([str(value) for value in table["video"]], object)
         # A field that is empty or "nan" is lost gaze; one that is no number at all is a damaged row.
-        good = np.array([name == Path(name).name and name not in ("", ".", "..") for name in videos], bool)
+        good = np.array([is_plain_name(name) for name in videos], bool)
         for values in columns.values():
             good &= ~np.isinf(values)
         good &= ~(columns["duration_ms"] <= 0)
@@ -129,11 +151,28 @@ class GazeTableSet(VideoSet):
             )
         if not good.any():
             raise InputError(f"{path} holds no usable row")
-        names, observer = np.unique([str(value) for value in table["observer"]], return_inverse=True)
-        if all(name.isdecimal() for name in names):
-            observer = names.astype(np.int64)[observer]
+        observer = observer_numbers([str(value) for value in table["observer"]])
+        stems = {name: self._stem(name) for name in dict.fromkeys(videos[good].tolist())}
         columns = {name: values[good] for name, values in columns.items()}
-        return columns | {"video": videos[good], "observer": observer[good]}
+        columns["video"] = np.array([stems[name] for name in videos[good]], object)
+        return columns | {"observer": observer[good], "row": np.flatnonzero(good) + 1}
+
+    def _name_repeats(self, table: Columns, path: Path) -> Columns:
+        """The table; rows that are there before are named: one observer cannot fixate twice at a time."""
+        names = [name for name in table if name != "row"]
+        seen: set[tuple[Any, ...]] = set()
+        again = np.zeros(len(table["row"]), bool)
+        for place, key in enumerate(zip(*(table[name].tolist() for name in names), strict=True)):
+            again[place] = key in seen
+            seen.add(key)
+        if again.any():
+            self._problem(
+                "duplicate rows",
+                f"{path.name} has {int(again.sum())} rows that are there before, the first is row "
+                f"{table['row'][again][0]}; each counts",
+                int(again.sum()),
+            )
+        return table
 
 
 def _number(value: Any) -> float:
@@ -141,8 +180,8 @@ def _number(value: Any) -> float:
     if value is None or value == "":
         return np.nan
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return np.inf if "_" in str(value) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return np.inf
 
 

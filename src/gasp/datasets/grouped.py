@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from gasp.datasets.split import SOCIAL, read_split
 from gasp.errors import InputError
 from gasp.naming import nearest
 from gasp.video.grouped import CAPTURED as CAPTURED
-from gasp.video.grouped import COUNTER, frame_numbers, image_path
+from gasp.video.grouped import COUNTER, MOST_FRAMES, frame_numbers, image_path, is_frame_number
 
 DENSITY, FIXATIONS = "transformed_salmap", "transformed_fixmap"
 TARGETS = (DENSITY, FIXATIONS)
@@ -65,7 +66,7 @@ class GroupedVideo:
 
     @cached_property
     def numbers(self) -> list[int]:
-        """The frames' numbers in order."""
+        """The frames' numbers in order; see :meth:`problem` for other folders of digits."""
         return frame_numbers(self.folder)
 
     @property
@@ -89,9 +90,14 @@ class GroupedVideo:
         """Why the folder looks half-written; None when it does not."""
         if not self.numbers:
             return "holds no frame"
-        missing = sorted(set(range(1, self.numbers[-1] + 1)) - set(self.numbers))
+        names = (path.name for path in self.folder.iterdir())
+        strange = sorted(name for name in names if name.isdecimal() and not is_frame_number(name))
+        if strange:
+            return f"holds a folder {strange[0][:20]!r}, which is no frame's number (1 to {MOST_FRAMES})"
+        missing = self.numbers[-1] - len(self.numbers)
         if missing:
-            return f"lacks {len(missing)} frames between 1 and {self.numbers[-1]}, such as {missing[0]}"
+            first = next(k for k, number in enumerate(self.numbers, 1) if k != number)
+            return f"lacks {missing} frames between 1 and {self.numbers[-1]}, such as {first}"
         bare = [number for number in self.numbers if not _filled(self.path(number, CAPTURED))]
         if bare:
             return f"has no or an empty {CAPTURED}_1.jpg in {len(bare)} frames, such as {bare[0]}"
@@ -170,6 +176,22 @@ class GroupedFrames:
             known = [name for one, name in self.videos if one == dataset]
             raise InputError(f"{self.folder} has no video {dataset}/{video}{nearest(video, known, most=4)}")
         return self.videos[dataset, video]
+
+
+def choose_videos(
+    folder: str | Path, splits: Iterable[str] = (), datasets: Collection[str] | None = None
+) -> list[tuple[str, str]] | None:
+    """(dataset, video) of the social videos in these lists, or of all in the folder ``Grouped_frames``.
+
+    ``datasets``: only these. None where neither is given: all videos, whatever they are.
+    """
+    splits = list(splits)
+    if splits:
+        rows = [row for name in splits for row in read_split(name).only(SOCIAL, datasets).rows]
+        return list(dict.fromkeys((row.dataset, row.video_id) for row in rows))
+    if datasets is None:
+        return None
+    return [video for video in GroupedFrames(folder).videos if video[0] in datasets]
 
 
 def empty_window(

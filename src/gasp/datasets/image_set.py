@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.datasets.columns import check_name, field, read_csv, read_npz
+from gasp.datasets.columns import check_name, checked_size, field, read_csv, read_npz
 from gasp.datasets.fixations import DensityMap, FixationMap, Fixations, density_map, fixation_map
 from gasp.errors import InputError
 from gasp.faces.face import Box
@@ -141,10 +141,7 @@ class ImageSet:
         for picture in pictures:
             if picture.name in seen:
                 raise InputError(f"{path}: the id {picture.name!r} occurs twice")
-            if picture.width <= 0 or picture.height <= 0:
-                raise InputError(
-                    f"{path}: the image {picture.name!r} has the size {picture.width} x {picture.height}"
-                )
+            checked_size(picture.width, picture.height, f"{path}: the image {picture.name!r}")
             seen.add(picture.name)
         if not pictures:
             raise InputError(f"{path} names no image")

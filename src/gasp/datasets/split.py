@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gasp.datasets.columns import check_name, field, read_csv
 from gasp.errors import InputError, UsageError
 from gasp.naming import nearest
 from gasp.work.files import replacing
+
+if TYPE_CHECKING:
+    from gasp.datasets.video_set import VideoSet
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("video_id", "fps", "scene_type", "dataset")
 
@@ -103,6 +110,33 @@ def read_split(name: str | Path) -> Split:
     if not rows:
         raise InputError(f"{path} names no video")
     return Split(str(name), tuple(rows.values()))
+
+
+def split_videos(videos: VideoSet, splits: Iterable[str], scene_type: str | None = SOCIAL) -> list[str]:
+    """Ids of the set's videos in these lists, each once; one that runs at another rate than its list says is named.
+
+    Raises:
+        InputError: a list names a video that the set does not have.
+        UsageError: the lists name no video of the set with this scene type (None: any).
+    """
+    names: dict[str, None] = {}
+    for name in splits:
+        split = read_split(name).only(scene_type, [videos.name])
+        split.check(videos.name, videos.ids)
+        for row in split.rows:
+            names[row.video_id] = None
+            fps = videos.video(row.video_id).fps
+            if abs(fps - row.fps) > 0.01 * row.fps:
+                log.warning(
+                    "%s: %s is at %.3f frames per second, the list says %g",
+                    split.name,
+                    row.video_id,
+                    fps,
+                    row.fps,
+                )
+    if not names:
+        raise UsageError(f"the lists name no video of {videos.name} with scene type {scene_type or 'any'}")
+    return list(names)
 
 
 def write_split(path: str | Path, rows: Sequence[SplitRow]) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,6 +43,7 @@ from gasp.work.files import is_name, read_json, sha256, write_json
 from gasp.work.fingerprint import fingerprint
 from gasp.work.folder import NAME as WORK
 from gasp.work.folder import Piece, WorkFolder, drop_description, read_piece
+from gasp.work.progress import Progress, Report, silent
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,6 @@ FORMAT = "gasp-store-1"
 INDEX = "index.json"
 
 Size = tuple[int, int]
-Report = Callable[[str, int, int], None]
-"""Called as (dataset/video, frames done, frames in all)."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class PackedStore:
                     problems.append(f"{path} has changed since it was packed")
         return problems
 
-    def unpack(self, folder: str | Path, *, report: Report = lambda name, done, total: None) -> None:
+    def unpack(self, folder: str | Path, *, report: Report = silent) -> None:
         """Write the 2021 folders again, at the store's sizes (JPEG, so not bit for bit) into a new ``folder``."""
         folder = Path(folder)
         for known in self.videos.values():
@@ -169,7 +168,7 @@ class PackedStore:
             shutil.rmtree(partial, ignore_errors=True)
             for frame in range(known.frames):
                 self._unpack_frame(known, frame, partial / str(frame + 1))
-                report(f"{known.dataset}/{known.video}", frame + 1, known.frames)
+                report(Progress(f"{known.dataset}/{known.video}", frame + 1, known.frames))
             (folder / known.dataset).mkdir(parents=True, exist_ok=True)
             os.replace(partial, folder / known.dataset / known.video)
         shutil.rmtree(folder / WORK, ignore_errors=True)
@@ -230,12 +229,13 @@ def pack(
     *,
     videos: Iterable[tuple[str, str]] | None = None,
     overwrite: bool = False,
-    report: Report = lambda name, done, total: None,
+    report: Report = silent,
 ) -> PackSummary:
     """Pack a ``Grouped_frames`` folder into ``store``; videos that are there unchanged are not packed again.
 
-    ``videos``: only these (dataset, video). Half-written folders are left out and named. Raises
-    :class:`~gasp.errors.OutputError` when the store was made with other options (``overwrite`` begins anew).
+    ``videos``: only these (dataset, video). Half-written folders are left out and named. ``report`` hears of every
+    frame. Raises :class:`~gasp.errors.OutputError` when the store was made with other options (``overwrite`` begins
+    anew).
     """
     grouped, store = GroupedFrames(folder), Path(store)
     wanted = list(grouped.videos.values()) if videos is None else [grouped.video(*video) for video in videos]
@@ -411,7 +411,7 @@ def _pack_video(
                 present[frame, column] = True
             elif path.exists():
                 damaged += 1
-        report(f"{video.dataset}/{video.name}", frame + 1, video.frames)
+        report(Progress(f"{video.dataset}/{video.name}", frame + 1, video.frames))
     np.save(folder / "present.npy", present)
     channels = {name: _finish_array(folder / f"{name}.npy", arrays.pop(name)) for name in names}
     checksums = {path.name: sha256(path) for path in sorted(folder.glob("*.npy"))}

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,15 @@ SAME_RATE = 0.005
 
 #: A video and its gaze last equally long when they differ by less than this fraction.
 SAME_LENGTH = 0.05
+
+Kernel = Literal["authors", "2021"]
+"""Whose density maps: those of a set's authors, or those of the code of 2021 where that took them differently."""
+
+SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
+"""Of videos that tables and recordings name."""
+
+MOST_FRAMES = 10_000_000
+"""Of one video: more than four days at 25 frames per second. What claims to have more is damaged."""
 
 _CACHED = 2  # videos whose fixations are kept in memory
 

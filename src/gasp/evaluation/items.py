@@ -6,7 +6,7 @@ offering objects of this form.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,9 +16,11 @@ import numpy as np
 from gasp.datasets.fixations import Fixations
 from gasp.datasets.image_set import ImageSet
 from gasp.datasets.images import BLUR
+from gasp.datasets.recordings.recording_set import has_recordings
+from gasp.datasets.recordings.viewing import Placement
 from gasp.datasets.sets import SETS, open_set
 from gasp.datasets.split import held_back, read_split
-from gasp.datasets.video_set import Video, VideoSet
+from gasp.datasets.video_set import MOST_FRAMES, Kernel, Video, VideoSet
 from gasp.errors import InputError, UsageError
 from gasp.faces.face import Box
 from gasp.naming import nearest
@@ -162,7 +164,10 @@ class VideoItem:
             return self._video.frames
         fixations = self.fixations()
         last = float((fixations.onset + fixations.duration).max(initial=self._video.first_frame))
-        return int(np.ceil((last - self._video.first_frame) * self.fps))
+        count = np.ceil((last - self._video.first_frame) * self.fps)
+        if not count <= MOST_FRAMES:
+            raise InputError(f"{self.id}: its fixations last until {last:g} s, which cannot be right")
+        return int(count)
 
     def time(self, frame: int) -> float:
         """The middle of the frame's time on screen."""
@@ -190,16 +195,32 @@ class ItemSet:
     items: Sequence[Item]
     skipped: dict[str, int] = field(default_factory=dict)
 
+    def only(self, names: Iterable[str]) -> ItemSet:
+        """The items of these names, in their order. Raises :class:`~gasp.errors.UsageError` for an unknown one."""
+        known = {item.id: item for item in self.items}
+        chosen = list(dict.fromkeys(names))
+        for name in chosen:
+            if name not in known:
+                raise UsageError(f"--videos: {self.name} has no {name!r}{nearest(name, known)}")
+        return ItemSet(self.name, [known[name] for name in chosen], self.skipped)
+
 
 def open_items(
-    folder: str | Path, dataset: str | None = None, *, split: str | None = None, blur: float | None = None
+    folder: str | Path,
+    dataset: str | None = None,
+    *,
+    split: str | None = None,
+    blur: float | None = None,
+    kernel: Kernel = "authors",
+    placement: Placement | None = None,
 ) -> ItemSet:
     """The items of a dataset's folder.
 
     ``dataset``: how it is read, "images" or a name of :data:`gasp.datasets.sets.SETS`; by default it is found out.
     ``split``: "held-back" (default for pictures: those that our networks did not train on), "all" (default for
     videos), or the name or file of a list of videos. ``blur``: standard deviation of the density maps of pictures as
-    a fraction of their width; by default the authors' choice, or 0.03.
+    a fraction of their width; by default the authors' choice, or 0.03. ``kernel``: whose density maps of videos, see
+    :func:`gasp.datasets.open_set`; ``placement``: of videos on the screen, for recordings of eye trackers.
 
     Raises :class:`~gasp.errors.InputError` for a folder that holds no such set and
     :class:`~gasp.errors.UsageError` for unknown names.
@@ -210,9 +231,10 @@ def open_items(
         return _pictures(folder, split or "held-back", blur)
     if blur is not None:
         raise UsageError("the blur is part of a set of videos; it can only be chosen for pictures")
-    if name not in SETS and dataset is not None and not (folder / "fixations.csv").is_file():
+    tables = (folder / "fixations.csv").is_file() or (folder.is_dir() and has_recordings(folder))
+    if name not in SETS and dataset is not None and not tables:
         raise UsageError(f"unknown dataset {dataset!r}{nearest(dataset, [IMAGES, *SETS])}")
-    videos = open_set(name, folder)
+    videos = open_set(name, folder, kernel=kernel, placement=placement)
     chosen = _chosen(videos.ids, split or "all", videos.name)
     return ItemSet(videos.name, [VideoItem(videos, video) for video in chosen], videos.skipped)
 
@@ -234,7 +256,8 @@ def detect(folder: Path) -> str:
         return "summeetmd"
     if next(folder.glob("*/event_data"), None) is not None:
         return "diem"
-    if (folder / "fixations.csv").is_file() or (folder / "fixations.parquet").is_file():
+    tables = (folder / "fixations.csv").is_file() or (folder / "fixations.parquet").is_file()
+    if tables or has_recordings(folder):
         return folder.resolve().name.lower()
     raise InputError(
         f"{folder} looks like no dataset that can be read: there is neither images.csv nor fixations.csv nor a "

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Sequence
 from html import escape
 
 from gasp.evaluation import diagnostics
 from gasp.evaluation.diagnostics import Group, Variant
-from gasp.evaluation.results import Evaluation, Shot
+from gasp.evaluation.examples import Example
+from gasp.evaluation.results import Evaluation
 from gasp.evaluation.score_tables import SHOWN_DIAGNOSTIC, notes, written
 from gasp.evaluation.scoring import KEYS, METRICS, Metric
 from gasp.evaluation.statistics import Interval
 from gasp.visualize.charts import Series, legend, line_chart
 from gasp.visualize.colours import css, modality_colour
 from gasp.visualize.distributions import DotRow, dot_chart
-from gasp.visualize.page import definitions, facts, meter, page
+from gasp.visualize.page import definitions, facts, figure, meter, page, table
 
 _BASELINE = "#8d9199"
-_SHOTS = 6  # of the best and of the worst
+_EXAMPLES = 6  # of the best and of the worst
 _CHANGES = 4  # metrics of which the tables of variants show differences
 
 _STYLE = """
@@ -43,7 +43,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
             _scores(evaluation),
             _differences(evaluation),
             _distributions(evaluation),
-            _shots(evaluation),
+            _examples(evaluation),
             _variants(evaluation, "ablation", "Each cue left out"),
             _variants(evaluation, "sound", "Sensitivity to the sound"),
             _groups(evaluation),
@@ -84,9 +84,8 @@ def _scores(evaluation: Evaluation) -> str:
         rows.append(
             f"<tr{' class=first' if new else ''}><td>{mark}{escape(system.name)}</td>{''.join(cells)}</tr>"
         )
-    return (
-        f"<h2>Scores</h2><p class='note'>{escape(notes(evaluation))}{bold}</p>"
-        f'<div class="scroll"><table class="scores">{_head("", *map(_title, METRICS))}{"".join(rows)}</table></div>'
+    return f"<h2>Scores</h2><p class='note'>{escape(notes(evaluation))}{bold}</p>" + table(
+        ["", *map(_title, METRICS)], "".join(rows), "scores"
     )
 
 
@@ -105,7 +104,7 @@ def _differences(evaluation: Evaluation) -> str:
         f"<h2>Paired differences to {escape(evaluation.names[reference])}</h2>"
         "<p class='note'>Mean over videos of the difference on the same video. An interval without 0 is a difference "
         "that another draw of videos would most likely show too.</p>"
-        f'<div class="scroll"><table class="scores">{_head("", *map(_title, METRICS))}{"".join(rows)}</table></div>'
+        + table(["", *map(_title, METRICS)], "".join(rows), "scores")
     )
 
 
@@ -126,13 +125,18 @@ def _distributions(evaluation: Evaluation) -> str:
     )
 
 
-def _shots(evaluation: Evaluation) -> str:
+def _examples(evaluation: Evaluation) -> str:
     html = ""
     for system in (s.name for s in evaluation.systems if s.kind == "system"):
-        shots = [shot for video in evaluation.videos for shot in video.shots if shot.system == system]
-        shots.sort(key=lambda shot: shot.scores[KEYS.index("cc")])
-        worst, best = shots[: min(_SHOTS, len(shots) // 2)], shots[::-1][: min(_SHOTS, -(-len(shots) // 2))]
-        if shots:
+        examples = [
+            example for video in evaluation.videos for example in video.examples if example.system == system
+        ]
+        examples.sort(key=lambda example: example.scores[KEYS.index("cc")])
+        worst, best = (
+            examples[: min(_EXAMPLES, len(examples) // 2)],
+            examples[::-1][: min(_EXAMPLES, -(-len(examples) // 2))],
+        )
+        if examples:
             html += (
                 f"<h2>Best and worst frames of {escape(system)}</h2><p class='note'>By CC, at most two of a video. The "
                 "frame with the fixations, the prediction, and the density of the fixations.</p>"
@@ -142,16 +146,13 @@ def _shots(evaluation: Evaluation) -> str:
     return html
 
 
-def _figures(shots: Sequence[Shot]) -> str:
+def _figures(examples: Sequence[Example]) -> str:
     figures = []
-    for shot in shots:
-        nss, cc = (shot.scores[KEYS.index(key)] for key in ("nss", "cc"))
-        place = f" · frame {shot.frame}" if shot.time else ""
-        figures.append(
-            f'<figure><img alt="Frame {shot.frame} of {escape(shot.video)}: fixations, prediction, truth" '
-            f'src="data:image/jpeg;base64,{base64.b64encode(shot.jpeg).decode()}">'
-            f"<figcaption>{escape(shot.video)}{place} · CC {cc:.2f} · NSS {nss:.2f}</figcaption></figure>"
-        )
+    for example in examples:
+        nss, cc = (example.scores[KEYS.index(key)] for key in ("nss", "cc"))
+        place = f" · frame {example.frame}" if example.time else ""
+        alt = f"Frame {example.frame} of {example.video}: fixations, prediction, truth"
+        figures.append(figure(example.jpeg, alt, f"{example.video}{place} · CC {cc:.2f} · NSS {nss:.2f}"))
     return f'<div class="wide">{"".join(figures)}</div>'
 
 
@@ -165,12 +166,12 @@ def _variants(evaluation: Evaluation, kind: str, title: str) -> str:
         "prediction that uses the sound changes, and its scores fall.",
     }[kind]
     metrics = METRICS[:_CHANGES]
-    heads = _head("", "1 − CC", "Mass moved", *(f"Δ {_title(metric)}" for metric in metrics))
+    heads = ["", "1 − CC", "Mass moved", *(f"Δ {_title(metric)}" for metric in metrics)]
     rows = "".join(_variant_row(variant) for variant in found)
     return (
         f"<h2>{title}</h2><p class='note'>{what} 1 − CC and the share of the map's mass that is elsewhere say how much "
         "the prediction changes; Δ is the score of the variant less that of the whole, paired by video.</p>"
-        f'<div class="scroll"><table class="scores">{heads}{rows}</table></div>'
+        + table(heads, rows, "scores")
     )
 
 
@@ -214,10 +215,8 @@ def _group_section(
     chart = ""
     if groups_of is diagnostics.by_scene_time:
         chart = _scene_chart(evaluation, tables)
-    return (
-        f"<h2>{escape(title)}</h2><p class='note'>{escape(note)}</p>{chart}"
-        f'<div class="scroll"><table class="scores">{_head("", *labels)}<tr><td class="soft">frames</td>{frames}</tr>'
-        f"{rows}</table></div>"
+    return f"<h2>{escape(title)}</h2><p class='note'>{escape(note)}</p>{chart}" + table(
+        ["", *labels], f'<tr><td class="soft">frames</td>{frames}</tr>{rows}', "scores"
     )
 
 
@@ -250,7 +249,7 @@ def _gates(evaluation: Evaluation) -> str:
     return (
         "<h2>Gates</h2><p class='note'>How far the fusion opens its gate for each cue: 0 shuts it out, 1 lets all of "
         "it through. It does not say how much the prediction depends on the cue: leaving it out does (--ablation).</p>"
-        f'<div class="scroll"><table class="plain">{_head("Cue", "", "Mean over videos")}{rows}</table></div>'
+        + table(["Cue", "", "Mean over videos"], rows, "plain")
     )
 
 
@@ -280,13 +279,6 @@ def _colour(evaluation: Evaluation, place: int) -> str:
 
 def _title(metric: Metric) -> str:
     return metric.title if metric.higher else f"{metric.title} ↓"
-
-
-def _head(*names: str) -> str:
-    heads = "".join(
-        f"<th{' class=number' if place else ''}>{escape(n)}</th>" for place, n in enumerate(names)
-    )
-    return f"<tr>{heads}</tr>"
 
 
 def _cell(value: Interval, *, signed: bool = False, strong: bool = False) -> str:

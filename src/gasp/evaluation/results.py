@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.evaluation.examples import Example
 from gasp.evaluation.problems import Problems
 from gasp.evaluation.scoring import METRICS
 from gasp.evaluation.statistics import Interval, interval, nan_mean, paired_difference, resamples
@@ -26,18 +27,6 @@ class System:
 
     name: str
     kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A frame worth looking at: JPEG of picture, prediction and truth side by side, and the scores of the system."""
-
-    video: str
-    frame: int
-    time: float
-    system: str
-    scores: tuple[float, ...]
-    jpeg: bytes
 
 
 @dataclass(eq=False, slots=True)
@@ -61,7 +50,7 @@ class VideoScores:
     changes: Floats
     gate_names: list[str]
     gates: Floats
-    shots: list[Shot] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
     problems: Problems = field(default_factory=Problems)
 
     def save(self, path: Path) -> None:
@@ -71,10 +60,10 @@ class VideoScores:
             "dataset": self.dataset,
             "gate_names": self.gate_names,
             "problems": self.problems.plain(),
-            "shots": [[s.video, s.frame, s.time, s.system, list(s.scores)] for s in self.shots],
+            "examples": [[e.video, e.frame, e.time, e.system, list(e.scores)] for e in self.examples],
         }
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
-        arrays |= {f"jpeg{i}": np.frombuffer(s.jpeg, np.uint8) for i, s in enumerate(self.shots)}
+        arrays |= {f"jpeg{i}": np.frombuffer(e.jpeg, np.uint8) for i, e in enumerate(self.examples)}
         arrays["text"] = np.array(json.dumps(text))
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
@@ -84,13 +73,13 @@ class VideoScores:
         """From :meth:`save`. Raises OSError, ValueError or KeyError for a damaged file."""
         with np.load(path, allow_pickle=False) as file:
             text: dict[str, Any] = json.loads(str(file["text"]))
-            shots = [
-                Shot(video, frame, time, system, tuple(scores), file[f"jpeg{i}"].tobytes())
-                for i, (video, frame, time, system, scores) in enumerate(text["shots"])
+            examples = [
+                Example(video, frame, time, system, tuple(scores), file[f"jpeg{i}"].tobytes())
+                for i, (video, frame, time, system, scores) in enumerate(text["examples"])
             ]
             arrays = {name: file[name] for name in _ARRAYS}
         return cls(
-            text["id"], text["dataset"], **arrays, gate_names=text["gate_names"], shots=shots,
+            text["id"], text["dataset"], **arrays, gate_names=text["gate_names"], examples=examples,
             problems=Problems.load(text["problems"]),
         )  # fmt: skip
 

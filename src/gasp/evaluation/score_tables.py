@@ -188,11 +188,30 @@ def notes(evaluation: Evaluation) -> str:
     )
     if "other observers" in evaluation.names:
         text += (
-            " Other observers: each observer is predicted from all others; for CC, SIM and KLD one half of the "
-            "observers from the other half (CC corrected to the full number; SIM and KLD cannot be, and fall short "
-            "of what can be reached)."
+            " Other observers: each observer is predicted from all others, with the kernel that predicts them best; "
+            "for CC, SIM and KLD one half of the observers from the other half (CC corrected to the full number; SIM "
+            "and KLD cannot be, and fall short of what can be reached)."
         )
+        text += "".join(f" {sentence}" for sentence in _above_the_ceiling(evaluation))
     return text + "".join(f" {sentence}" for sentence in _scored_on_fewer(evaluation))
+
+
+def _above_the_ceiling(evaluation: Evaluation) -> Iterable[str]:
+    """For each system that does better than the other observers: where, and what that may mean."""
+    ceiling = evaluation.names.index("other observers")
+    for place, system in enumerate(evaluation.systems):
+        if system.kind != "system":
+            continue
+        better = []
+        for m, metric in enumerate(METRICS):
+            ahead = evaluation.difference(place, ceiling, m).mean * (1 if metric.higher else -1)
+            if ahead > 0:
+                better.append(metric.title)
+        if better:
+            yield (
+                f"{system.name} exceeds the other observers in {', '.join(better)}: with few observers, or a system "
+                "that was fitted to these recordings, that is no sign of being right."
+            )
 
 
 def _scored_on_fewer(evaluation: Evaluation) -> Iterable[str]:

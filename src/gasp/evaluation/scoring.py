@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gasp import metrics
+from gasp.evaluation.ceiling import CeilingKernel, predicted_by
 from gasp.evaluation.statistics import nan_mean
 from gasp.evaluation.truth import Truth, density_of
 
@@ -39,7 +40,6 @@ _PLACE = {key: place for place, key in enumerate(KEYS)}
 _POINTS = [place for place, metric in enumerate(METRICS) if metric.at_points]
 
 _MOST_OBSERVERS = 16  # whose maps are held at once
-_GAIN_MIX = 0.1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,11 +48,13 @@ class Context:
 
     ``others``: pixels fixated in other videos, for shuffled AUC. ``baseline``: the density that information is
     gained over. ``mean``: mean density of the other videos. None where there is none: the metric is NaN then.
+    ``ceiling``: the kernel with which observers predict each other.
     """
 
     others: NDArray[np.bool_] | None = None
     baseline: NDArray[np.float32] | None = None
     mean: NDArray[np.float32] | None = None
+    ceiling: CeilingKernel = field(default_factory=CeilingKernel)
 
 
 def score_maps(maps: NDArray[np.float32], truth: Truth, context: Context) -> NDArray[np.float64]:
@@ -83,10 +85,10 @@ def _point_scores(
 def score_other_observers(truth: Truth, context: Context) -> NDArray[np.float64]:
     """What the other observers predict of each: a ceiling for any prediction, (metrics,).
 
-    Metrics at fixations: each observer's fixations are predicted by the density of all others' (leave one out), and
-    the scores averaged. Metrics between densities compare the densities of two halves of the observers; CC is corrected
-    to the full number (Spearman-Brown), SIM and KLD are not, so that they understate the ceiling. For information gain
-    a tenth of the baseline is mixed in, since a Gaussian is never surprised by a finite amount.
+    Metrics at fixations: each observer's fixations are predicted by the density of all others' (leave one out) with the
+    kernel that predicts best (:mod:`gasp.evaluation.ceiling`), and the scores averaged. Metrics between densities
+    compare the densities of two halves of the observers, with the dataset's kernel, which is part of these metrics; CC
+    is corrected to the full number (Spearman-Brown), SIM and KLD are not, so that they understate the ceiling.
     All NaN with fewer than two observers.
     """
     scores = np.full(len(METRICS), np.nan)
@@ -97,12 +99,10 @@ def score_other_observers(truth: Truth, context: Context) -> NDArray[np.float64]
     for start in range(0, len(observers), _MOST_OBSERVERS):
         part = observers[start : start + _MOST_OBSERVERS]
         own = np.stack([truth.of(truth.fixations.of_observer(int(one))).fixated for one in part])
-        rest = np.stack([density_of(truth.fixations.without_observer(int(one)), truth) for one in part])
-        rows = _point_scores(rest, own, Context(context.others))
-        if context.baseline is not None:
-            mixed = (1 - _GAIN_MIX) * rest + _GAIN_MIX * context.baseline / context.baseline.sum()
-            rows[:, _PLACE["ifg"]] = metrics.information_gain(mixed, own, context.baseline[None])
-        alone.append(rows)
+        rest = [
+            predicted_by(truth.fixations.without_observer(int(one)), truth, context.ceiling) for one in part
+        ]
+        alone.append(_point_scores(np.stack(rest), own, context))
     scores[_POINTS] = nan_mean(np.concatenate(alone))[_POINTS]
     first, second = (
         density_of(truth.fixations.select(np.isin(truth.fixations.observer, half)), truth)

@@ -93,6 +93,26 @@ class MapFolder:
         return {0: self._singles[item.id]} if item.id in self._singles else {}
 
 
+def read_systems(given: Sequence[str]) -> tuple[list[MapFolder], bool]:
+    """The folders of maps in words such as NAME=FOLDER, and whether the pipeline is among them (it is when no word is
+    given). Raises :class:`~gasp.errors.UsageError` for other words and for a name that is used twice.
+    """
+    folders, pipeline = [], not given
+    for word in given:
+        name, equals, folder = word.partition("=")
+        if word == PIPELINE:
+            pipeline = True
+        elif not (name.strip() and equals and folder):
+            raise UsageError(f"--system {word!r}: write NAME=FOLDER, or {PIPELINE} for the pipeline")
+        else:
+            folders.append(MapFolder(name.strip(), folder))
+    names = [folder.name for folder in folders]
+    twice = sorted({name for name in names if names.count(name) > 1 or name == PIPELINE})
+    if twice:
+        raise UsageError(f"--system: the name {twice[0]!r} is used twice, or is that of the pipeline")
+    return folders, pipeline
+
+
 def read_map(path: Path) -> NDArray[np.float32]:
     """A stored map as float32 (h, w). Raises :class:`~gasp.errors.InputError` for a file that holds none."""
     try:
@@ -123,6 +143,15 @@ class PipelineSystem:
     ablated: Sequence[str] = ()
     sound: bool = False
     shift: float = 2.0
+
+    @classmethod
+    def load(
+        cls, settings: PredictSettings, *, ablation: bool = False, sound: bool = False, shift: float = 2.0
+    ) -> PipelineSystem:
+        """The pipeline of ``settings`` with its networks; ``ablation``: also with each of its cues left out."""
+        networks = Networks.load(settings)
+        cues = [name for name in networks.fusion.modalities if name in settings.cues] if ablation else []
+        return cls(settings, networks, cues, sound, shift)
 
     def __post_init__(self) -> None:
         for cue in self.ablated:

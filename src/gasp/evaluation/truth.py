@@ -49,6 +49,10 @@ class Truth:
         """The same frame with other fixations."""
         return Truth(fixations, self.height, self.width, self.sigma, self.faces)
 
+    def blurred(self, times: float) -> Truth:
+        """The same frame with a kernel that is so many times as wide."""
+        return Truth(self.fixations, self.height, self.width, times * self.sigma, self.faces)
+
 
 def density_of(fixations: Fixations, truth: Truth) -> NDArray[np.float32]:
     """Density of fixations on the frame of ``truth``, float32, sum 1; at least one is needed."""

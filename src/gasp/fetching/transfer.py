@@ -28,11 +28,9 @@ from urllib3.exceptions import HTTPError
 
 from gasp.errors import GaspError, OutputError, WeightsError
 from gasp.work.files import sha256
+from gasp.work.progress import Progress, Report, silent
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, "int | None"], None]
-"""Called as (name of the file, bytes so far, bytes in all or None)."""
 
 Check = Callable[[Path], None]
 """Raises a :class:`~gasp.errors.GaspError` when a complete file is not what it should be."""
@@ -87,7 +85,7 @@ class _Job:
 
     target: Path
     size: int | None
-    progress: Progress | None
+    progress: Report
     patience: Patience
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -114,8 +112,7 @@ class _Job:
     def report(self, done: int, total: int | None) -> None:
         if self.cancelled.is_set():
             raise _UnusableAddressError("cancelled")
-        if self.progress is not None:
-            self.progress(self.target.name, done, total)
+        self.progress(Progress(self.target.name, done, total, unit="bytes"))
 
 
 class _InterruptedTransferError(Exception):
@@ -142,16 +139,17 @@ def fetch(
     sha256_expected: str | None = None,
     size: int | None = None,
     check: Check | None = None,
-    progress: Progress | None = None,
+    progress: Report = silent,
     patience: Patience | None = None,
     cancelled: threading.Event | None = None,
 ) -> Fetched:
     """Fetch ``target`` from the first of ``urls`` that works.
 
     ``size`` (bytes) and ``sha256_expected`` are compared where known; ``check`` looks at the complete file
-    before it gets its name. Raises :class:`DownloadError` when no address works, saying for each why, and
-    :class:`~gasp.errors.OutputError` when the disk is full. There is then no ``target``; what arrived of it
-    stays for the next call when only the connection failed, and is removed otherwise.
+    before it gets its name; ``progress`` hears of the bytes that arrived. Raises :class:`DownloadError` when
+    no address works, saying for each why, and :class:`~gasp.errors.OutputError` when the disk is full. There
+    is then no ``target``; what arrived of it stays for the next call when only the connection failed, and is
+    removed otherwise.
     """
     job = _Job(target, size, progress, patience or Patience(), cancelled or threading.Event())
     failures = []

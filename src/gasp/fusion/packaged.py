@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gasp.errors import UsageError, WeightsError
 from gasp.fusion.gasp import FusionNetwork
 from gasp.networks.gasp import GASP
 from gasp.weights.catalogue import GASP_INPUTS
-from gasp.weights.open import Weights, open_weights
-from gasp.weights.shipped import packaged
+from gasp.weights.open import Weights
 
 NAME = "fusion"
 
 
-def load_fusion(path: Path | None = None) -> FusionNetwork:
-    """A fusion network from a file of our own form, the packaged one unless ``path`` is given.
-
-    Its header names the modalities (``modalities``), the form of the input (``preprocessing``) and of the output
-    (``output``, ``corrects``). Raises :class:`gasp.errors.WeightsError` when it does not.
-    """
-    return make_fusion(open_weights(path or packaged(NAME)))
-
-
 def make_fusion(weights: Weights) -> FusionNetwork:
     """The filled network with its modalities and the form of its input.
+
+    A file of our own form names the modalities (``modalities``), the form of the input (``preprocessing``) and of the
+    output (``output``, ``corrects``) in its header.
 
     Raises:
         UsageError: Nobody knows which modalities the network takes.

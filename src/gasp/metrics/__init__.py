@@ -9,7 +9,9 @@ Answers. For tensors a float64 tensor of the leading shape on the same device; f
 a float64 array (several).
 
 Fixations are maps in which each pixel above 0 counts once, however often it was fixated: booleans, counts or
-0/255 pictures. They must not be blurred. Densities and baselines are never negative and need not sum to 1.
+0/255 pictures. Blurred maps, the classic mistake, are refused: fractions, the many greys of a picture, and more
+fixated pixels than 1000 or a twentieth of the map, whichever is more (other pictures' fixations apart). Densities
+and baselines are never negative and need not sum to 1.
 
 Undefined (no fixation, a constant map where it cannot be scaled) is NaN, to be left out of means; the classes
 do so and count it. Maps of other sizes, empty maps, NaN, infinity and negative values where they make no

@@ -129,7 +129,7 @@ def auc_shuffled(
         partial(_shuffled, generator=generator, splits=splits, step=step),
         Argument("saliency", saliency),
         Argument("fixations", fixations, is_fixations=True),
-        Argument("other_fixations", other_fixations, is_fixations=True),
+        Argument("other_fixations", other_fixations, is_fixations=True, pooled=True),
         at_once=8,  # nothing but the check goes over all pixels
     )
 
@@ -158,7 +158,14 @@ def auc_shuffled_2021(
     Returns:
         As :func:`auc_shuffled`, with which it must not be compared.
     """
-    return auc_shuffled(saliency, fixations, centre_bias, generator=generator, splits=splits, step=0.1)
+    _check_sampling(splits, None)
+    return evaluate(
+        partial(_shuffled_2021, generator=generator, splits=splits),
+        Argument("saliency", saliency),
+        Argument("fixations", fixations, is_fixations=True),
+        Argument("centre_bias", centre_bias, non_negative=True),
+        at_once=8,
+    )
 
 
 def _check_sampling(splits: int | None, step: float | None) -> None:
@@ -199,6 +206,12 @@ def _borji(
     draws = _Draws(generator)
     rows = zip(_flat(saliency), count.tolist(), strict=True)
     return _area_against([row[draws.any_of(len(row), splits * n)] for row, n in rows], points, count)
+
+
+def _shuffled_2021(
+    saliency: Rows, fixations: Tensor, centre_bias: Rows, generator: Generator, splits: int | None
+) -> Tensor:
+    return _shuffled(saliency, fixations, centre_bias.values > 0, generator, splits, step=0.1)
 
 
 def _shuffled(

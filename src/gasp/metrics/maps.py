@@ -29,12 +29,26 @@ _SMALL = (torch.bool, torch.uint8, torch.int8, torch.int16)  # integers that flo
 _SQUARE_LIMIT = {torch.float32: 1e30, torch.float64: 1e200}
 
 
+#: A fixation map may have this many fixated pixels, or this share of its pixels, whichever is more. Some 40 observers
+#: with 25 fixations each stay below the first, whatever the map's size; a blurred map has nearly all pixels above 0.
+MOST_FIXATED = 1000
+MOST_FIXATED_SHARE = 0.05
+
+#: Most fixated pixels are fixated once or twice. A map with more different values than the first, which are on average
+#: more than so many times the smallest, is a grey picture: of a density, or of points with the haze of JPEG.
+_GREY_VALUES, _GREY_MEAN = 6, 8
+
+
 class Argument(NamedTuple):
-    """One map argument of a metric: its name for messages, its value, what it has to be, and what is needed of it."""
+    """One map argument of a metric: its name for messages, its value, what it has to be, and what is needed of it.
+
+    ``pooled``: fixations of many pictures, which may cover as much of a map as they like.
+    """
 
     name: str
     value: Maps
     is_fixations: bool = False
+    pooled: bool = False
     non_negative: bool = False
     squares: bool = False
 
@@ -299,7 +313,7 @@ def _as_rows(maps: Tensor, leading: tuple[int, ...]) -> Tensor:
 def _checked(argument: Argument, values: Tensor) -> Rows | Tensor:
     """Finite numbers, or booleans for fixations; both (n, H, W)."""
     if argument.is_fixations and values.dtype in (torch.bool, torch.uint8):
-        return values if values.dtype == torch.bool else values > 0
+        return _fixated(argument, values)
     if not values.is_floating_point() and values.dtype not in _SMALL:
         values = values.double()
     elif values.dtype != torch.float64:
@@ -311,7 +325,53 @@ def _checked(argument: Argument, values: Tensor) -> Rows | Tensor:
     if (argument.is_fixations or argument.non_negative) and (smallest := values.min().item()) < 0:
         what = "a fixation map" if argument.is_fixations else "a density"
         raise InputError(f"{argument.name}: {what} cannot be negative, but a value is {smallest:g}")
-    return values > 0 if argument.is_fixations else rows
+    return _fixated(argument, values) if argument.is_fixations else rows
+
+
+def _fixated(argument: Argument, values: Tensor) -> Tensor:
+    """The fixated pixels of maps (n, H, W) that are zero or more, as booleans; an error if these are no fixations.
+
+    A density handed over as fixations would give a score that looks like one.
+    """
+    fixated = values if values.dtype == torch.bool else values > 0
+    if values.dtype != torch.bool:
+        _check_counts(argument, values, points_of(fixated))
+    most = max(MOST_FIXATED, MOST_FIXATED_SHARE * fixated.shape[1:].numel())
+    if not argument.pooled and (largest := _most_points(fixated)) > most:
+        raise InputError(
+            f"{argument.name}: {largest} of {values[0].numel()} pixels are above 0, which no recording of fixations "
+            "is; this looks like a density or a blurred map. A fixation map counts fixations per pixel and is 0 "
+            f"elsewhere (gasp.datasets.fixation_map makes one); at most {most:.0f} pixels of this size can be fixated"
+        )
+    return fixated
+
+
+def _most_points(fixated: Tensor) -> int:
+    """The largest number of fixated pixels of a map (n, H, W)."""
+    if fixated.device.type == "cpu":
+        return max((int(np.count_nonzero(each)) for each in fixated.numpy()), default=0)
+    return int(fixated.flatten(1).sum(1).max()) if len(fixated) else 0
+
+
+def _check_counts(argument: Argument, values: Tensor, points: Points) -> None:
+    """That what is above 0 are counts (or one value, such as 255), not densities or the greys of a picture."""
+    found = points.values_of(values)
+    if found.is_floating_point() and (fractions := found[found != found.round()]).numel():
+        raise InputError(
+            f"{argument.name}: a fixation map holds counts, but values such as {fractions[0].item():g} are fractions; "
+            "this looks like a density or a blurred map. Hand over the recorded points "
+            "(gasp.datasets.fixation_map makes the map); weighted or scaled points as booleans: map > 0"
+        )
+    rows = points.rows()
+    for place in (points.mean(found.double()) > _GREY_MEAN).nonzero().flatten().tolist():
+        here = found[rows == place]
+        greys = here.unique()
+        if len(greys) > _GREY_VALUES and here.double().mean() > _GREY_MEAN * greys[0]:
+            raise InputError(
+                f"{argument.name}: a map has {len(greys)} different values up to {greys[-1].item():g}, as a grey "
+                "picture has and counts have not. If fixations were stored as JPEG, take the pixels above 127 "
+                "(map > 127); a density is no fixation map"
+            )
 
 
 def _repeat(one: Rows | Tensor, count: int) -> Rows | Tensor:

@@ -67,7 +67,7 @@ def run_inference(
     root = Path(root)
     if plan.dataset is None:
         return _look_at_frames(plan, root, root / frames, report)
-    work = _Recorded(plan, root, open_set(plan.dataset, root=root), report)
+    work = _Recorded(plan, root, open_set(plan.dataset, root=root, kernel="2021"), report)
     return work.run(jobs, overwrite)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,7 +18,7 @@ from gasp.video import VideoSource
 from gasp.visualize.charts import Series, clock, legend, line_chart, stacked_chart
 from gasp.visualize.colours import css, modality_colour, person_colour
 from gasp.visualize.overlay import OverlayStyle, draw_overlay, shrink_prediction
-from gasp.visualize.page import definitions, facts, meter, page, percent
+from gasp.visualize.page import definitions, facts, figure, meter, page, percent, table
 
 _KEYS, _KEYS_OF_A_PIECE = 12, 12
 _KEY_WIDTH = 480
@@ -82,10 +81,12 @@ def _key_frames(thumbnails: Sequence[Thumbnail]) -> str:
     if not thumbnails:
         return ""
     figures = "".join(
-        f'<figure><img alt="Frame {shot.frame} with the predicted heat map" '
-        f'src="data:image/jpeg;base64,{base64.b64encode(shot.jpeg).decode()}">'
-        f"<figcaption>{clock(shot.time)} · frame {shot.frame}</figcaption></figure>"
-        for shot in thumbnails
+        figure(
+            one.jpeg,
+            f"Frame {one.frame} with the predicted heat map",
+            f"{clock(one.time)} · frame {one.frame}",
+        )
+        for one in thumbnails
     )
     return (
         "<h2>Key frames</h2><p class='note'>Where the scene or the attention changes most. The more yellow, "
@@ -141,8 +142,7 @@ def _people_table(summary: Summary) -> str:
         rows.append(f"<tr>{''.join(cells)}</tr>")
     more = len(summary.people) - len(rows)
     note = f"<p class='note'>and {more} more in people.csv</p>" if more > 0 else ""
-    heads = "".join(f"<th{' class=number' if place else ''}>{name}</th>" for place, name in enumerate(head))
-    return f'<div class="scroll"><table><tr>{heads}</tr>{"".join(rows)}</table></div>{note}'
+    return table(head, "".join(rows)) + note
 
 
 def _gates(summary: Summary, statements: Mapping[str, str]) -> str:
@@ -223,14 +223,14 @@ def _run(manifest: Mapping[str, Any]) -> str:
         f"<td><code>{escape(str(entry.get('sha256', '')))}</code></td></tr>"
         for entry in manifest["weights"]
     )
-    table = (
+    listed = (
         f"<table><tr><th>Weights</th><th>Licence</th><th>SHA-256</th></tr>{weights}</table>"
         if weights
         else ""
     )
     versions = {**manifest["versions"], **manifest["platform"]}
     return (
-        f"<h2>This run</h2>{definitions(entries)}{table}"
+        f"<h2>This run</h2>{definitions(entries)}{listed}"
         f"<details open><summary>Settings</summary>{definitions(_settings(manifest))}</details>"
         f"<details><summary>Versions</summary>{definitions(versions)}</details>"
         "<footer>A prediction by a network, not a measurement of anybody's eyes.</footer>"

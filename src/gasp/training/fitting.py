@@ -10,7 +10,7 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,13 @@ from gasp.config.experiments import TrainerSettings
 from gasp.errors import InputError, UsageError
 from gasp.training.denormals import denormals_as_zero
 from gasp.work.files import replacing
+from gasp.work.progress import Progress, Report
 
 STATE = "last.ckpt"
 """The file from which a run goes on."""
 
 SAVE_EVERY = 30.0
 """Seconds that pass at least between two saves of the state."""
-
-Report = Callable[[int, int, Mapping[str, float]], None]
-"""Called as (steps done, steps in all, latest values) while fitting; steps in all is 0 where it is not known."""
 
 _PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
@@ -85,7 +83,7 @@ def make_trainer(
     if config.average:
         own.append(EMAWeightAveraging(decay=config.average))
     if report is not None:
-        own.append(Progress(report))
+        own.append(_Told(report))
     devices = _devices(config.devices)
     several = config.nodes > 1 or (len(devices) if isinstance(devices, list) else devices) not in (1, "auto")
     try:
@@ -214,7 +212,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return loaded
 
 
-class Progress(Callback):
+class _Told(Callback):
     """Tells ``report`` how far training is, with the latest losses."""
 
     def __init__(self, report: Report) -> None:
@@ -231,7 +229,8 @@ class Progress(Callback):
                 for name, value in trainer.callback_metrics.items()
                 if name in ("train_loss", "train_cc", "train_nss", "val_loss", "val_cc", "val_nss")
             }
-            self.report(trainer.global_step, int(total) if total < float("inf") else 0, values)
+            steps = total if total < float("inf") else None
+            self.report(Progress("training", trainer.global_step, steps, values, unit="steps"))
 
 
 # --- Lightning, kept in its place ------------------------------------------------------------------------

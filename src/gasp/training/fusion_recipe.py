@@ -40,10 +40,10 @@ from gasp.networks import create_model
 from gasp.networks.gasp import GASP
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
-from gasp.training.fitting import Report
 from gasp.training.glance_recipe import count_points
 from gasp.training.steps import StepData, fit_steps
 from gasp.weights.preprocessing import preprocessing_2021
+from gasp.work.progress import Report
 
 log = logging.getLogger(__name__)
 

@@ -24,15 +24,13 @@ from gasp.datasets.images import Picture
 from gasp.networks.glance import STRIDE, Glance
 from gasp.training import losses
 from gasp.training.augment import View, random_colour, random_view, whole_view
-from gasp.training.fitting import Report
 from gasp.training.steps import StepData, fit_steps
+from gasp.work.progress import Report
 
 log = logging.getLogger(__name__)
 
 SIZES = ((240, 320), (208, 368), (272, 272))
 """Heights and widths of training pictures: 4:3, 16:9 and square at about the same number of pixels."""
-
-BACK_OF_HEAD = "back"
 
 
 class GlanceBatches:

@@ -17,7 +17,6 @@ from gasp.datasets.images import load_pictures
 from gasp.errors import UsageError
 from gasp.faces.glance_reader import GlanceReader
 from gasp.networks.glance import Glance
-from gasp.training.fitting import Report
 from gasp.training.fusion_recipe import (
     CORRECTS,
     MODALITIES,
@@ -29,6 +28,7 @@ from gasp.training.fusion_recipe import (
 )
 from gasp.training.glance_recipe import train_glance
 from gasp.weights import open_weights, save_weights
+from gasp.work.progress import Report
 
 log = logging.getLogger(__name__)
 

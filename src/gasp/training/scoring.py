@@ -120,7 +120,10 @@ def _score(
     density, points = (torch.from_numpy(truth.targets[frames, index]) for index in range(2))
     predicted = metrics.resize(saliency, *density.shape[-2:])
     elsewhere = torch.from_numpy(negatives)
-    found = [metric(torch.as_tensor(predicted), points, density, elsewhere) for metric in METRICS.values()]
+    # Points that were resized are grey; each pixel that one reaches counts as fixated.
+    found = [
+        metric(torch.as_tensor(predicted), points > 0, density, elsewhere) for metric in METRICS.values()
+    ]
     return torch.stack(found, 1).numpy()
 
 

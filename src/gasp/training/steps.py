@@ -12,8 +12,9 @@ import lightning.pytorch as pl
 from torch.utils.data import DataLoader, Dataset
 
 from gasp.config.experiments import TrainerSettings
-from gasp.training.fitting import Report, fit
+from gasp.training.fitting import fit
 from gasp.video.prefetch import prefetch
+from gasp.work.progress import Report
 
 Module = TypeVar("Module", bound=pl.LightningModule)
 

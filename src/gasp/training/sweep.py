@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,16 +21,12 @@ from gasp.training.sweep_tables import SweepRow, write_tables
 from gasp.training.train import check, train
 from gasp.weights.open import open_weights
 from gasp.work.files import replacing
+from gasp.work.progress import Progress, Report, silent
 
 log = logging.getLogger(__name__)
 
-Report = Callable[[str, int, int], None]
-"""Called as (experiment, experiments done, experiments in all)."""
 
-
-def run_sweep(
-    sweep: Sweep, root: str | Path = ".", *, report: Report = lambda name, done, total: None
-) -> list[SweepRow]:
+def run_sweep(sweep: Sweep, root: str | Path = ".", *, report: Report = silent) -> list[SweepRow]:
     """Trains and scores every experiment of a sweep; what an earlier call has finished is not done again.
 
     ``scores.csv`` and ``tables.md`` in the sweep's folder are written anew whenever an experiment is finished. One
@@ -42,10 +37,10 @@ def run_sweep(
     planned = check_sweep(sweep, root)
     rows: list[SweepRow] = []
     for done, one in enumerate(planned):
-        report(one.name, done, len(planned))
+        report(Progress(sweep.name, done, len(planned), {"now": one.name}, unit="experiments"))
         rows.append(_row(one, sweep, root))
         write_tables(rows, sweep.place(root))
-    report("", len(planned), len(planned))
+    report(Progress(sweep.name, len(planned), len(planned), unit="experiments"))
     return rows
 
 

@@ -16,12 +16,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from gasp.config.experiments import Experiment
 from gasp.errors import UsageError
 from gasp.training.data import ClipData
-from gasp.training.fitting import STATE, Report, fit, make_trainer, quiet_lightning
+from gasp.training.fitting import STATE, fit, make_trainer, quiet_lightning
 from gasp.training.loggers import RunLogs, log_folder, open_logs
 from gasp.training.module import SaliencyModule, begin
 from gasp.training.pictures import PictureSamples
 from gasp.training.profiling import PhaseTimes, Profile
 from gasp.training.runs import LAST_MODEL, MODEL, Run, find_run, runs_folder, write_model, write_record
+from gasp.work.progress import Report
 
 log = logging.getLogger(__name__)
 

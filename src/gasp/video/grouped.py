@@ -31,9 +31,19 @@ BLACK: Image = np.zeros((10, 10, 3), np.uint8)
 BLACK.setflags(write=False)
 
 
+MOST_FRAMES = 10_000_000
+"""Of a video: a folder with a higher number is no frame's."""
+
+
 def frame_numbers(folder: Path) -> list[int]:
-    """The numbers of a video's frames, in order."""
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+    """The numbers of a video's frames, in order: of the folders called 1, 2, ..."""
+    return sorted(int(path.name) for path in folder.iterdir() if is_frame_number(path.name))
+
+
+def is_frame_number(name: str) -> bool:
+    """Whether a folder's name is a frame's; decided by length first, since names may have 200 digits."""
+    digits = name.isdecimal() and name.isascii() and not name.startswith("0") and len(name) <= 8
+    return digits and int(name) <= MOST_FRAMES
 
 
 def image_path(folder: Path, number: int, name: str) -> Path:

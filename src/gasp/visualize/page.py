@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from html import escape
 from importlib import resources
@@ -38,6 +39,29 @@ def meter(share: float, colour: str) -> str:
     """A bar for a share in 0..1, without its number."""
     width = f"{100 * min(1.0, max(0.0, share)):.1f}"
     return f'<span class="meter"><i style="width:{width}%;background:{colour}"></i></span>'
+
+
+def table(names: Iterable[str], rows: str, kind: str = "") -> str:
+    """A table of ``rows`` (HTML) below these names, which is moved sideways where the page is narrow."""
+    style = f' class="{kind}"' if kind else ""
+    return f'<div class="scroll"><table{style}>{_header_row(names)}{rows}</table></div>'
+
+
+def _header_row(names: Iterable[str]) -> str:
+    """The first row of a table; all columns but the first hold numbers."""
+    heads = "".join(
+        f"<th{' class=number' if place else ''}>{escape(name)}</th>" for place, name in enumerate(names)
+    )
+    return f"<tr>{heads}</tr>"
+
+
+def figure(jpeg: bytes, alt: str, caption: str) -> str:
+    """A picture inside the page, with plain text below it."""
+    data = base64.b64encode(jpeg).decode()
+    return (
+        f'<figure><img alt="{escape(alt)}" src="data:image/jpeg;base64,{data}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
 
 
 def percent(share: float) -> str:

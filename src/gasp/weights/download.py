@@ -27,9 +27,10 @@ from filelock import FileLock
 from gasp.errors import GaspError, InputError, OutputError, UsageError, WeightsError
 from gasp.fetching.archives import unpack
 from gasp.fetching.records import Record, read_record, record_path, write_record
-from gasp.fetching.transfer import DownloadError, Patience, Progress, fetch
+from gasp.fetching.transfer import DownloadError, Patience, fetch
 from gasp.weights.catalogue import MODELS_FOLDER, Entry, RemoteFile, find_entries, find_entry
 from gasp.work.files import expand_user, sha256
+from gasp.work.progress import Progress, Report, silent
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def ensure(
     *,
     accept_license: bool = False,
     store: Store | None = None,
-    progress: Progress | None = None,
+    progress: Report = silent,
 ) -> Path:
     """The checkpoint called ``name`` on this computer, fetched if it is not there yet.
 
@@ -116,7 +117,7 @@ def ensure_all(
     *,
     accept_license: bool = False,
     store: Store | None = None,
-    progress: Progress | None = None,
+    progress: Report = silent,
     jobs: int = 4,
 ) -> dict[str, Path]:
     """As :func:`ensure` for several checkpoints, ``jobs`` at a time; returns the paths by entry.
@@ -218,9 +219,7 @@ def _terms(entries: Sequence[Entry]) -> str:
     return terms
 
 
-def _run(
-    tasks: Sequence[_Task], store: Store, progress: Progress | None, jobs: int
-) -> list[tuple[_Task, GaspError]]:
+def _run(tasks: Sequence[_Task], store: Store, progress: Report, jobs: int) -> list[tuple[_Task, GaspError]]:
     """Carry out the tasks, several at a time; those that failed, with the error."""
     cancelled = threading.Event()
 
@@ -241,7 +240,7 @@ def _run(
     return [(task, error) for task, error in zip(tasks, errors, strict=True) if error is not None]
 
 
-def _obtain(task: _Task, store: Store, progress: Progress | None, cancelled: threading.Event) -> None:
+def _obtain(task: _Task, store: Store, progress: Report, cancelled: threading.Event) -> None:
     entry, target = task.entries[0], task.folder / task.file.name
     if store.offline:
         raise DownloadError(
@@ -249,9 +248,10 @@ def _obtain(task: _Task, store: Store, progress: Progress | None, cancelled: thr
             "or unset GASP_OFFLINE."
         )
 
-    def report(_: str, done: int, total: int | None) -> None:
-        if progress is not None:
-            progress(f"{entry.name} {task.file.name}" if len(entry.files) > 1 else entry.name, done, total)
+    name = f"{entry.name} {task.file.name}" if len(entry.files) > 1 else entry.name
+
+    def report(event: Progress) -> None:
+        progress(replace(event, task=name))
 
     with _locked(target):
         if not any(task.file in _missing(entry, task.folder) for entry in task.entries):

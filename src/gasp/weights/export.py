@@ -11,7 +11,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gasp.errors import GaspError, UsageError
+from gasp.errors import GaspError, UsageError, WeightsError
 from gasp.networks.table import find_row
+from gasp.weights.open import open_weights
 from gasp.work.files import replacing
 
 FORMATS = ("onnx", "torch-export")
@@ -34,6 +35,47 @@ class Exported:
 
     path: Path
     differences: dict[str, float]
+
+
+def export_weights(
+    name: str,
+    path: str | Path,
+    *,
+    form: str = "onnx",
+    checkpoint: str | Path | None = None,
+    random: bool = False,
+) -> Exported:
+    """:func:`export` the network of published or packaged weights.
+
+    Args:
+        name: as :func:`~gasp.weights.open.open_weights` takes it.
+        path: the file that is written.
+        form: one of :data:`FORMATS`.
+        checkpoint: a file with weights other than the published ones.
+        random: leave the weights random, to try the format.
+
+    Raises:
+        UsageError: the name is unknown, or its file is one for another program already.
+        WeightsError: the weights are not on this computer, or do not fit.
+    """
+    weights = open_weights(name, must_be_here=False)
+    network = weights.network
+    if network is None:
+        raise UsageError(f"{name} is published as ONNX; `gasp download {name}` fetches it.")
+    if checkpoint is not None:
+        weights = replace(weights, path=Path(checkpoint))
+    if random:
+        options = weights.options or {}
+        model = replace(weights, options=options).make()
+    elif weights.path is None:
+        raise WeightsError(
+            f"The weights of {name} are not here. Run `gasp download {name}`, name a file with "
+            "--checkpoint, or pass --random for random weights."
+        )
+    else:
+        options = weights.read_options()
+        model = replace(weights, options=options).load()
+    return export(model, path, network=network, options=options, form=form)
 
 
 def export(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -145,6 +145,18 @@ def open_weights(
         )
     changes: dict[str, Any] = {"inputs": inputs, "preprocessing": preprocessing}
     return replace(found, **{key: value for key, value in changes.items() if value is not None})
+
+
+def check_loading(names: Iterable[str], store: Store | None = None) -> None:
+    """Loads each of these weights into its network; files for other programs are left alone.
+
+    Raises:
+        WeightsError: weights are damaged, or do not fit.
+    """
+    for name in names:
+        weights = open_weights(name, store=store)
+        if weights.network is not None:  # of other programs' files the checksum is known
+            weights.load()
 
 
 def find_named(weights: str | Path) -> Entry | None:

@@ -1,4 +1,4 @@
-"""Steps that Ctrl-C must not cut in two."""
+"""Requests to end: steps that Ctrl-C must not cut in two, and SIGTERM treated like it."""
 
 from __future__ import annotations
 
@@ -33,3 +33,23 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         for arrived in waiting:
             signal.raise_signal(arrived)
+
+
+@contextmanager
+def stop_politely() -> Iterator[None]:
+    """A request to end (SIGTERM) is treated like Ctrl-C: results so far are kept.
+
+    Elsewhere than in the main thread nothing changes: whoever runs us there deals with signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)

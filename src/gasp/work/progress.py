@@ -1,4 +1,4 @@
-"""How far something is: one form for everything that takes long."""
+"""How far something is: one event for every command, page and worker, and one way to tell it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from dataclasses import dataclass, field
 class Progress:
     """How far a task is.
 
-    ``task``: what it is called. ``done`` of ``total`` (None: unknown) in ``unit``, "frames" or "bytes" for example.
-    ``values``: the latest numbers or words to be shown with it, by name.
+    Attributes:
+        task: its name, as people read it: a video, a file, an experiment. Events of one task follow each other.
+        done: how much of it is done, in ``unit``.
+        total: how much there is to do, None where that is not known.
+        values: what is worth knowing right now by name, such as losses.
+        unit: what is counted, in the plural.
     """
 
     task: str
     done: float
     total: float | None = None
     values: Mapping[str, float | str] = field(default_factory=dict)
-    unit: str = ""
+    unit: str = "frames"
 
 
 Report = Callable[[Progress], None]
-"""Is told of progress; must be quick, and may be called from the thread that works."""
+"""Hears of every step. It may be called in another thread than the one that asked for the work, and it may raise
+:class:`KeyboardInterrupt` to stop it.
+"""
 
 
-def silent(_progress: Progress) -> None:
-    """For those who want to know nothing."""
+def silent(progress: Progress) -> None:
+    """Nobody wants to hear of it."""

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepares the working directory, then fetches; one source that fails does not keep the others away."""
-    from gasp.cli.progress import download_progress
+    from gasp.cli.progress import progress_bar
     from gasp.datasets.downloads import fetch_datasets, find_datasets
     from gasp.errors import GaspError, UsageError
     from gasp.fetching.transfer import DownloadError
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     models = [entry.name for entry in entries if accepted or not terms_of([entry], store)]
     problems: list[str] = []
     fetched: dict[str, Path] = {}
-    with download_progress(args.quiet) as progress:
+    with progress_bar(args.quiet) as progress:
 
         def fetch_models(names: Sequence[str]) -> dict[str, Path]:
             return ensure_all(names, accept_license=accepted, store=store, progress=progress)

@@ -161,7 +161,7 @@ def _add_trainer_options(trainer: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains, then runs the inference presets; exit status 1 when a video of theirs failed."""
     experiment = read_options(args)
-    from gasp.cli.progress import progress_bar, training_progress
+    from gasp.cli.progress import progress_bar
     from gasp.published.commands.program import use_working_directory
     from gasp.training.extras import extra
 
@@ -175,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
         args.infer_configs, args.infer_config_files, experiment,
         compute_metrics=args.compute_metrics, device=_inference_device(experiment),
     )  # fmt: skip
-    with training_progress(args.quiet) as report:
+    with progress_bar(args.quiet) as report:
         done = train(experiment, report=report)
     if getattr(rank_zero_only, "rank", 0):
         return 0  # the first of several processes does the rest

@@ -1,0 +1,50 @@
+# ruff: noqa
+"""Names in ``src`` that are used from outside, for ``vulture``: an entry says by whom."""
+
+# Classes that tables name in words (gasp.cues.cue, gasp.faces.detector).
+Captured
+Dave
+ESR9Cue
+FacePresence
+Gaze360Cue
+GlanceSaliency
+Motion
+Stavis
+Tased
+Unisal
+VideoGazeCue
+Vinet
+Avinet
+GlanceFaceDetector
+S3FDFaceDetector
+YuNetFaceDetector
+
+# What users call: readers of datasets, the pictures and fields of 2021, a pipeline's delay.
+_.density_at
+_.fixation_map_at
+draw_boxes
+draw_gaze_points
+draw_fixation_density
+draw_fixation_points
+published_field
+create_cues
+write_split
+_.latency
+
+# Fields that are written or printed as a whole, or that describe what is in a file.
+_.frontal
+_.occluded
+_.has_audio
+_.focus_value
+_.training_data
+_.citation
+
+# Layers that published checkpoints hold and the forward pass does not need.
+_.conv8_objs
+_.conv8_scns
+_.fc_new
+_.upscale_
+
+# What the tests of every network ask a row of the table.
+_.small_inputs
+_.one_size
