@@ -32,7 +32,7 @@ NETWORK = "SequenceGASPDAMEncGMUALSTMConv"
         ({"encoder_widths": [4, "a"]}, "encoder_widths must be a list of whole numbers"),
         ({"encoder_widths": [4] * 1000}, "encoder_widths has 1000 entries"),
         ({"encoder": 5}, "encoder must be a text or none"),
-        ({"activation": "tanh"}, "activation must be one of 'none', 'relu'"),
+        ({"activation": "tanh"}, "activation must be 'none' or 'relu'"),
         ({"sequence_norm": "yes"}, "sequence_norm must be true or false"),
         ({"encoder_widths": []}, "encoder_widths needs at least two"),
     ],

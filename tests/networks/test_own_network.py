@@ -1,7 +1,8 @@
-"""A network that another package adds: one file, one row, one entry point; all else follows."""
+"""The network of docs/extending.md, added by another package: one file with a row, one entry point."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,37 +17,8 @@ from gasp.weights import open_weights, save_weights
 from gasp.weights.export import example_inputs, export
 from helpers.every_network import check_bfloat16, check_export, check_reproducible
 
-MODULE = """
-from typing import NamedTuple
-
-from torch import Tensor, nn
-
-from gasp.networks.row import NetworkRow
-
-
-class BlurOutput(NamedTuple):
-    saliency: Tensor
-
-
-class Blur(nn.Module):
-    def __init__(self, *, width: int = 64):
-        super().__init__()
-        self.first = nn.Conv2d(3, width, 3, padding=1)
-        self.last = nn.Conv2d(width, 1, 1)
-
-    def forward(self, images: Tensor) -> BlurOutput:
-        return BlurOutput(self.last(self.first(images).relu()))
-
-
-ROW = NetworkRow(
-    "blur_network:Blur",
-    landmark="first.weight",
-    inputs=lambda options: [(1, 3, 40, 60)],
-    small={"width": 2},
-    small_inputs=[(1, 3, 8, 8)],
-    guesses=lambda shapes: [{"width": shapes["first.weight"][0]}],
-)
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+MODULE = re.findall(r"^```py\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)[1]
 BROKEN = "[gasp.networks]\nblur = blur_network:ROW\nbroken = nowhere_at_all:ROW\nwrong = blur_network:Blur\n"
 
 

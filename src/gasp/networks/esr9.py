@@ -49,7 +49,7 @@ class ESR9(nn.Module):
     def __init__(self, *, branches: int = 9, batch_statistics: bool = True) -> None:
         super().__init__()
         if not 1 <= branches <= 64:
-            raise UsageError(f"branches must be 1 to 64, not {branches}.")
+            raise UsageError(f"branches must be at least 1 and at most 64, not {branches}.")
         self.base = _Base()
         self.branches = nn.ModuleList(_Branch() for _ in range(branches))
         self.batch_statistics = batch_statistics

@@ -61,7 +61,7 @@ def _describe(hint: Any) -> str:
     if kind in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_describe(part) for part in parts))
     if kind is Literal:
-        return "one of " + ", ".join(repr(part) for part in parts)
+        return " or ".join(repr(part) for part in parts)
     if kind in (Sequence, list, tuple):
         return "a list of whole numbers" if parts and parts[0] is int else "a list"
     return _WORDS.get(hint, str(hint))
