@@ -6,11 +6,20 @@ such an error as one readable block and never shows a traceback for it.
 
 from __future__ import annotations
 
+from gasp.naming import printable
+
 
 class GaspError(Exception):
     """Base of all errors that carry a message for the user. Exit status 1 on the command line."""
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        """The message, in characters that every terminal and file takes.
+
+        Names of files that are not UTF-8 come as lone surrogates, which cannot be written.
+        """
+        return printable(super().__str__())
 
 
 class InputError(GaspError):

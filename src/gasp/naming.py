@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def nearest(wrong: str, valid: Iterable[str], most: int = 12) -> str:
@@ -17,3 +18,8 @@ def nearest(wrong: str, valid: Iterable[str], most: int = 12) -> str:
         return ""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"; there are {', '.join(names[:most])}{more}"
+
+
+def printable(path: str | Path) -> str:
+    """A path as text that every terminal and file takes: names that are not UTF-8 come as lone surrogates."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -164,3 +167,28 @@ def test_a_killed_run_can_be_done_again(tmp_path: Path) -> None:
     assert count(folder / "frames.csv") == FRAMES
     assert status(folder) == "complete"
     assert [file.name for file in folder.iterdir() if "partial" in file.name] == []
+
+
+def test_names_that_are_not_utf8_and_names_like_addresses(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [os.fsdecode(b"talk\xff.mp4"), "Interview: part 1.mp4"]
+    for name in names:
+        shutil.copy(clip, name)
+    for said in ("12 frames", "nothing to do"):
+        assert main(["predict", *names, "-o", "out", "--no-overlay", "--threads", "1"]) == 0
+        assert capsys.readouterr().out.count(said) == 2
+    pages = [path.read_text(encoding="utf-8") for path in Path("out").glob("*/report.html")]
+    assert sum(r"talk\udcff" in page for page in pages) == 1
+
+
+def test_an_image_too_wide_for_a_video_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "wide.png"
+    cv2.imwrite(str(path), np.zeros((10, 20000, 3), np.uint8))
+    assert main(["predict", str(path), "-o", str(tmp_path / "out"), "--threads", "1"]) == 1
+    said = capsys.readouterr().err
+    assert str(path) in said
+    assert "--no-overlay" in said
+    assert ".partial" not in said
+    assert main(["predict", str(path), "-o", str(tmp_path / "out"), *QUICK]) == 0

@@ -289,7 +289,7 @@ class ReportSink(Sink):
             for place, key in join_key_frames([piece.about for piece in pieces], _KEYS)
         ]
         page_text = render_report(pieces.manifest, summary, thumbnails)
-        (pieces.into / "report.html").write_text(page_text, encoding="utf-8")
+        (pieces.into / "report.html").write_text(page_text, encoding="utf-8", errors="backslashreplace")
 
     @staticmethod
     def _image(folder: Path, key: KeyFrame) -> Path:

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp.errors import InputError
 from gasp.pipeline.prediction import Prediction
 from gasp.results.sink import Pieces, Sink
 from gasp.video import VideoSource, VideoWriter
 from gasp.video.joining import join_videos
+from gasp.video.writer import LARGEST_SIDE
 
 Draw = Callable[[Prediction], NDArray[np.uint8]]
 """Draws a frame: RGB uint8 (H, W, 3), always of one size."""
@@ -39,12 +41,18 @@ class VideoSink(Sink):
     def begin(self, folder: Path, source: VideoSource) -> None:
         """A piece begins: a video of its own."""
         self._path, self._fps = folder / f"{self.name}.mp4", source.fps / self._every
+        self._source = str(source.path or source.name)
 
     def write(self, prediction: Prediction) -> None:
         """Draws and encodes a frame."""
         image = self._draw(prediction)
         if self._writer is None:
             height, width = image.shape[:2]
+            if max(height, width) > LARGEST_SIDE:
+                raise InputError(
+                    f"{self._source}: {self.name}.mp4 cannot be {width} x {height} pixels, {LARGEST_SIDE} a side is "
+                    f"the most; scale the input, or leave {self.name}.mp4 out (gasp predict --no-overlay, no --grid)."
+                )
             self._writer = VideoWriter(self._path, width, height, self._fps, start=prediction.time)
         self._writer.write(image, prediction.time)
 

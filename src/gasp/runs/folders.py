@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gasp.errors import OutputError
+from gasp.naming import printable
 from gasp.results.manifest import read_manifest
 from gasp.work.files import checksum
 from gasp.work.folder import NAME as WORK
@@ -64,11 +65,6 @@ def folder_name(path: Path) -> str:
         return safe
     digest = hashlib.sha256(os.fsencode(stem)).hexdigest()[:6]
     return f"{safe}-{digest}" if safe else f"input-{digest}"
-
-
-def printable(path: str | Path) -> str:
-    """A path as text that every terminal and file takes."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_output(out: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 from gasp.config.settings import PredictSettings
 from gasp.errors import InputError, OutputError
+from gasp.naming import printable
 from gasp.pipeline.predictor import Predictor
 from gasp.results.folder import ResultFolder
 from gasp.results.output_settings import OutputSettings
-from gasp.runs.folders import check_output, choose_folders, printable
+from gasp.runs.folders import check_output, choose_folders
 from gasp.runs.run import RunSummary, run
 from gasp.video import open_source
 from gasp.work.journal import Journal

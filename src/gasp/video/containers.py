@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -29,26 +30,49 @@ _MAX_FAILURES_IN_A_ROW = 100
 
 
 def check_file(path: Path) -> None:
-    """Raise :class:`InputError` unless ``path`` is a readable file with something in it."""
+    """Raise :class:`InputError` unless ``path`` is a readable regular file with something in it.
+
+    Pipes, devices and sockets are refused unopened: opening or reading one may never return.
+    """
     try:
-        size = path.stat().st_size
+        found = path.stat()
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if path.is_dir():
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is not the name of a file: {error}.") from error
+    if stat.S_ISDIR(found.st_mode):
         raise InputError(f"{path} is a folder, not a file.")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(
+            f"{path} is {_kind(found.st_mode)}, not a regular file; save what it gives as a file first."
+        )
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} cannot be read: you have no permission to.")
-    if size == 0 and path.is_file():
+    if found.st_size == 0:
         raise InputError(f"{path} is empty (0 bytes).")
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def file_url(path: Path) -> str:
+    """What FFmpeg opens as this very file.
+
+    A bare name with a colon ("Interview: part 1.mp4", "http:/talk.mp4") would be taken for an address.
+    """
+    return f"file:{path.absolute()}"
 
 
 def open_container(path: Path) -> InputContainer:
     """Open a container for reading; :class:`InputError` says in one sentence why it cannot be."""
     check_file(path)
     try:
-        container = av.open(str(path), "r", metadata_errors="replace")
+        container = av.open(file_url(path), "r", metadata_errors="replace")
     except (av.FFmpegError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} cannot be read as video: {_reason(error)}") from error
     if container.format.name in _NOT_VIDEO:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.errors import InputError, UsageError
+from gasp.naming import printable
 from gasp.video.frames import Frame
 from gasp.video.pictures import resize
 from gasp.video.sound import SoundStream
@@ -80,7 +81,7 @@ class GroupedSource(VideoSource):
 
     def __init__(self, folder: Path, fps: float = 25.0) -> None:
         self.path = self.folder = folder
-        self.name = folder.name
+        self.name = printable(folder.name)
         self.fps = float(fps)
         self.numbers = frame_numbers(folder)
         if not self.numbers:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gasp.errors import InputError, UsageError
+from gasp.naming import printable
 from gasp.video.containers import check_file
 from gasp.video.frames import Frame
 from gasp.video.pictures import read_image, resize
@@ -26,7 +27,7 @@ class ImageFiles(VideoSource):
 
     def __init__(self, path: Path, files: Sequence[Path], fps: float = 25.0) -> None:
         self.path = path
-        self.name = path.stem if path.is_file() else path.name
+        self.name = printable(path.stem if path.is_file() else path.name)
         self.fps = float(fps)
         self._files = list(files)
         self.frame_count = len(self._files)

@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import ArrayLike
 
 from gasp.errors import OutputError, UsageError
+from gasp.video.containers import file_url
 from gasp.video.pictures import resize, to_rgb
 from gasp.video.target import Target
 from gasp.video.writer import PictureWriter
@@ -43,7 +44,7 @@ class GifWriter(PictureWriter):
         self._time = 0.0
         self._ticks = -1
         self._graph = _palette_graph(*self._size)
-        self._container: OutputContainer | None = av.open(str(self._target.temporary), "w", format="gif")
+        self._container: OutputContainer | None = av.open(file_url(self._target.temporary), "w", format="gif")
         self._stream = self._container.add_stream("gif", Fraction(fps).limit_denominator(1001))
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "pal8"

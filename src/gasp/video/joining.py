@@ -12,7 +12,7 @@ import av
 from av.packet import Packet
 
 from gasp.errors import OutputError
-from gasp.video.containers import open_container, read_packets
+from gasp.video.containers import file_url, open_container, read_packets
 from gasp.video.sound import Sound
 from gasp.video.soundtrack import open_soundtrack
 from gasp.video.target import Target, cannot_write
@@ -34,7 +34,7 @@ def join_videos(
     target = Target(path)
     try:
         options = {"movflags": "+faststart", "movie_timescale": "120000"}
-        with av.open(str(target.temporary), "w", format="mp4", container_options=options) as output:
+        with av.open(file_url(target.temporary), "w", format="mp4", container_options=options) as output:
             with closing(open_container(pieces[0][0])) as first:
                 stream = output.add_stream_from_template(first.streams.video[0])
             soundtrack = None if sound_from is None else open_soundtrack(output, sound_from, 0.0, sound_end)

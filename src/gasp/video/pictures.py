@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,18 @@ from gasp.errors import InputError
 
 _JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG"
+# How files begin that OpenCV decodes to pixels that to_rgb takes, as patterns of bytes.
+_BEGINNINGS = (
+    re.compile(rb"\xff\xd8\xff"),  # JPEG
+    re.compile(rb"\x89PNG\r\n\x1a\n"),
+    re.compile(rb"BM"),  # BMP
+    re.compile(rb"RIFF....WEBP", re.DOTALL),
+    re.compile(rb"II[*+]\0|MM\0[*+]"),  # TIFF
+    re.compile(rb"P[1-7]\s"),  # PBM, PGM, PPM, PAM
+    re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),  # JPEG 2000
+    re.compile(rb"....ftyp(avif|mif1)", re.DOTALL),  # AVIF (an image sequence, avis, is a video)
+    re.compile(rb"\x59\xa6\x6a\x95"),  # Sun raster
+)
 
 
 def to_rgb(picture: ArrayLike) -> NDArray[np.uint8]:
@@ -53,13 +66,14 @@ def resize(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the file begins like a still image that can be read here (an animated GIF is a video)."""
-    if path.suffix.lower() == ".gif":
-        return False
+    """Whether the file begins like a still image that can be read here (a GIF is a video)."""
+    # OpenCV's own probe takes a name and ends the process where that is not UTF-8.
     try:
-        return bool(cv2.haveImageReader(str(path)))
-    except cv2.error:
+        with path.open("rb") as file:
+            begin = file.read(16)
+    except OSError:
         return False
+    return any(pattern.match(begin) for pattern in _BEGINNINGS)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -41,11 +41,12 @@ def open_source(
         raise UsageError("sound can only be given with pictures in memory; a file brings its own.")
     path = Path(source)
     try:
-        if path.is_dir():
-            return open_folder(path, fps)
-        check_file(path)
+        folder = path.is_dir()
     except (OSError, ValueError) as error:  # a name that no file can have
         raise InputError(f"{str(path)!r} is not the name of a file: {error}.") from error
+    if folder:
+        return open_folder(path, fps)
+    check_file(path)
     if is_image_file(path):
         return open_image(path, fps)
     return VideoFile(path, fps)

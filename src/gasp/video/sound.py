@@ -250,7 +250,7 @@ class _SoundDecoder:
         if self._damaged:
             _log.warning(
                 "%s: %d stretches of sound cannot be decoded and are silent.",
-                self._container.name,
+                self._container.name.removeprefix("file:"),
                 self._damaged,
             )
 

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from gasp.errors import InputError, UsageError
+from gasp.naming import printable
 from gasp.video.containers import clock_origin, open_container, pick_sound, pick_video, read_packets
 from gasp.video.frames import Frame
 from gasp.video.pictures import over_black
@@ -57,7 +58,7 @@ class VideoFile(VideoSource):
 
     def __init__(self, path: Path, fps: float = 25.0) -> None:
         self.path = path
-        self.name = path.stem
+        self.name = printable(path.stem)
         with open_container(path) as container:
             stream = _video_of(container, path)
             self.has_sound = pick_sound(container) is not None

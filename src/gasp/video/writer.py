@@ -21,6 +21,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from numpy.typing import ArrayLike, NDArray
 
 from gasp.errors import GaspError, OutputError, UsageError
+from gasp.video.containers import file_url
 from gasp.video.pictures import to_rgb
 from gasp.video.sound import Sound
 from gasp.video.soundtrack import Soundtrack, open_soundtrack
@@ -32,6 +33,9 @@ _log = logging.getLogger(__name__)
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # Holds the common rates (24, 25, 30, 60 and their 1001 kin) without rounding.
 _TIME_BASE = Fraction(1, 120000)
+LARGEST_SIDE = 16384
+"""Pixels of a picture's side that H.264 holds at most, as libx264 has it."""
+
 _QUEUE_LENGTH = 8
 _QUEUE_BYTES = 128 << 20
 _SMPTE170M = 6  # BT.601, the matrix that OpenCV converts with (ITU-T H.273, table 4)
@@ -173,6 +177,11 @@ class VideoWriter(PictureWriter):
             raise UsageError(
                 f"A video of {width} x {height} pixels at {fps} frames per second is impossible."
             )
+        if max(width, height) > LARGEST_SIDE:
+            raise UsageError(
+                f"{path}: a video of {width} x {height} pixels is impossible; "
+                f"a side has at most {LARGEST_SIDE}."
+            )
         super().__init__(Target(path), keep_partial)
         self._size = (int(width), int(height))
         self._times = times
@@ -223,7 +232,7 @@ class VideoWriter(PictureWriter):
         settings = {"movflags": "+faststart", "movie_timescale": str(1 / _TIME_BASE)}
         if kind == "matroska":
             settings = {}
-        container = av.open(str(self._target.temporary), "w", format=kind, container_options=settings)
+        container = av.open(file_url(self._target.temporary), "w", format=kind, container_options=settings)
         self._container = container
         self._stream = self._add_video(container, rate, options, threads)
         if sound is not None:
