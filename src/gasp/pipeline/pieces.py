@@ -145,7 +145,8 @@ def predict_pieces(
 ) -> Iterator[Predicted | Ended]:
     """Predictions of the pieces from number ``first`` up to, without, ``until`` (None: to the end), in order.
 
-    When the source fails on the way, the frames before that are still predicted; then its error is raised.
+    When the source fails on the way, the frames before that are still predicted; then its error is raised. The piece
+    that is cut off so does not end: it would be another one if the source went on.
 
     Args:
         source: An open source.
@@ -183,12 +184,17 @@ def predict_pieces(
 
 @dataclass(slots=True)
 class _Active:
-    """A piece under way. ``events``: what its pipeline had counted before the piece's first frame."""
+    """A piece under way.
+
+    ``begun``: whether a frame of it was predicted. ``finished``: whether its pipeline was. ``events``: what that had
+    counted before the piece's first frame.
+    """
 
     span: Span
     pipeline: Pipeline
     joiner: FaceJoiner
     begun: bool = False
+    finished: bool = False
     events: Counter[str] | None = None
 
 
@@ -224,13 +230,13 @@ class _Walk:
             yield from self._emit(active, active.pipeline.step(block.frames, sounds, block.glimpses))
 
     def finish(self, *, ended: bool) -> Iterator[Predicted | Ended]:
-        """No more frames come: the pieces that are under way end, the last of them with the video if that has ended."""
+        """No more frames come: the last piece that has any ends, unless it was cut off (not ``ended``)."""
         for active in list(self._active):
-            yield from self._emit(active, active.pipeline.finish())
+            yield from self._emit(active, self._rest(active), ended=ended)
         # With its first frame a piece has ended the one before it: only the last one that has any is left.
         for active in self._active:
-            if active.begun:
-                yield self._end(active, last=ended and self._until is None)
+            if active.begun and ended:
+                yield self._end(active, last=self._until is None)
 
     def _with_new(self, index: int) -> list[_Active]:
         """The pieces under way, with those that begin at this frame."""
@@ -244,7 +250,9 @@ class _Walk:
             self._next += 1
         return list(self._active)
 
-    def _emit(self, active: _Active, predictions: list[Prediction]) -> Iterator[Predicted | Ended]:
+    def _emit(
+        self, active: _Active, predictions: list[Prediction], *, ended: bool = True
+    ) -> Iterator[Predicted | Ended]:
         span = active.span
         for prediction in predictions:
             if prediction.index < span.first:
@@ -253,18 +261,28 @@ class _Walk:
             if span.stop is not None and prediction.index >= span.stop:
                 continue
             if not active.begun:
-                yield from self._end_earlier(active)
+                yield from self._end_earlier(active, ended=ended)
                 active.joiner.begin(self._people)
                 active.begun = True
             yield Predicted(span, self._renamed(active, prediction))
 
-    def _end_earlier(self, active: _Active) -> Iterator[Predicted | Ended]:
+    def _end_earlier(self, active: _Active, *, ended: bool) -> Iterator[Predicted | Ended]:
         while self._active[0] is not active:
             earlier = self._active[0]
-            yield from self._emit(earlier, earlier.pipeline.finish())
+            yield from self._emit(earlier, self._rest(earlier))
             self._active.popleft()
             if earlier.begun:
-                yield self._end(earlier, last=False)
+                end = self._end(earlier, last=False)
+                if ended:
+                    yield end
+
+    @staticmethod
+    def _rest(active: _Active) -> list[Prediction]:
+        """What the pipeline still holds, asked for once."""
+        if active.finished:
+            return []
+        active.finished = True
+        return active.pipeline.finish()
 
     def _end(self, active: _Active, *, last: bool) -> Ended:
         # As they come back from a file: what follows must not depend on an interruption.

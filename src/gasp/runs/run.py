@@ -299,6 +299,8 @@ class _Job:
 
     def _write(self, step: Predicted) -> None:
         prediction = step.prediction
+        if self.writing is not None and self.writing.span != step.span:
+            return  # the piece before was cut off by an error of the source, which is about to be raised
         with _output_errors(self.folder), uninterrupted():
             writing = self.writing or self._begin(step.span)
             writing.whole = False

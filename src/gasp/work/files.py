@@ -11,7 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from gasp.errors import GaspError, OutputError
@@ -149,26 +149,35 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def is_inside(name: str) -> bool:
+def is_inside(name: object) -> bool:
     """Whether ``name``, read from a file, is that of something inside a folder: relative, and never leading out of it.
 
     The one check for all names that come from elsewhere and become paths.
     """
-    path = PurePosixPath(name)
     return (
         isinstance(name, str)
         and 0 < len(name) < 4096
+        and _encoded_length(name) is not None
         and "\\" not in name
         and not re.match("[A-Za-z]:", name)
         and "\0" not in name
-        and not path.is_absolute()
         and all(part not in ("", ".", "..") for part in name.split("/"))
     )
 
 
 def is_name(name: object) -> bool:
     """Whether ``name``, read from a file, can be the name of one file or folder within another."""
-    return isinstance(name, str) and is_inside(name) and "/" not in name and len(os.fsencode(name)) <= 255
+    return (
+        isinstance(name, str) and is_inside(name) and "/" not in name and (_encoded_length(name) or 0) <= 255
+    )
+
+
+def _encoded_length(name: str) -> int | None:
+    """Bytes of a name on disk; None for what no disk can hold, such as half a character."""
+    try:
+        return len(os.fsencode(name))
+    except UnicodeEncodeError:
+        return None
 
 
 def remove(path: Path) -> None:

@@ -1,7 +1,8 @@
 """The hidden folder in which a run gathers its results, piece by piece, until they are complete.
 
 It holds ``plan.json`` (what the run is: its fingerprint, and what it is made of) and ``pieces/``. A piece is a folder
-of files with a ``piece.json`` that has the size and checksum of each, and what its maker wants to remember. It grows
+of files with a ``piece.json`` that has the size and checksum of each, what its maker wants to remember, and a checksum
+of all that. It grows
 as ``writing/`` and is renamed when it is whole, so that what lies in ``pieces/`` can be relied on whatever happened to
 the run; a piece whose files are not as they were written is not taken up. Every resumable run works this way:
 predicting, generating, evaluating and packing.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gasp.errors import OutputError
 from gasp.work.files import flush_names, is_inside, is_name, read_json, remove, sha256, write_json
+from gasp.work.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class _Description(BaseModel):
     format: str
     files: dict[str, _Written]
     about: dict[str, Any]
+    seal: str
 
 
 def read_plan(path: Path) -> Plan | None:
@@ -183,7 +186,8 @@ class WorkFolder:
         }
         # Plain values come back as they were written: what goes on from them must not depend on an interruption.
         plain: dict[str, Any] = json.loads(json.dumps(dict(about)))
-        write_json(folder / _PIECE, {"format": FORMAT, "files": files, "about": plain})
+        seal = fingerprint({"files": files, "about": plain})
+        write_json(folder / _PIECE, {"format": FORMAT, "files": files, "about": plain, "seal": seal})
         flush_names(folder)
         place = self.path / "pieces" / name
         if place.exists():
@@ -223,19 +227,29 @@ class WorkFolder:
         return pieces
 
 
+def _others(place: Path, files: Container[str]) -> bool:
+    """Whether anything but these files, and the folders they are in, is in a piece."""
+    found = {file.relative_to(place).as_posix() for file in place.rglob("*") if not file.is_dir()}
+    return any(name not in files for name in found - {_PIECE})
+
+
 def _check(place: Path) -> tuple[str, Piece | None]:
     """The piece in a folder; or None, and what is wrong with it."""
-    content = read_json(place / _PIECE)
+    content = (read_json(place / _PIECE) or {}) if not place.is_symlink() else {}
     try:
-        description = _Description(**(content or {}))
+        description = _Description(**content)
     except (ValidationError, TypeError):
         return "is no piece of ours", None
     if description.format != FORMAT:
         return "was written by another version", None
+    if description.seal != fingerprint({"files": content["files"], "about": content["about"]}):
+        return "has changed (piece.json)", None
     for name, written in description.files.items():
         file = place / name
         if not is_inside(name) or file.is_symlink() or not file.is_file():
-            return f"lacks {name}", None
+            return f"lacks {name!r}", None
         if file.stat().st_size != written.size or sha256(file) != written.sha256:
-            return f"has changed ({name})", None
+            return f"has changed ({name!r})", None
+    if _others(place, description.files):
+        return "holds files that are none of its own", None
     return "", Piece(place, place.name, description.about)

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gasp.errors import OutputError
 from gasp.work.files import replacing
 
 NAME = "failed.jsonl"
@@ -35,7 +36,7 @@ class Journal:
         return self._read()[0]
 
     def failed(self, name: str, reason: str) -> None:
-        """Notes that something failed, once more perhaps."""
+        """Notes that something failed, once more perhaps. Raises :class:`~gasp.errors.OutputError` if it cannot."""
         failures, others = self._read()
         tries = failures[name].tries + 1 if name in failures else 1
         self._write({**failures, name: Failure(name, reason, tries)}, others)
@@ -51,8 +52,7 @@ class Journal:
         found: dict[str, Failure] = {}
         others: list[bytes] = []
         try:
-            usable = self.path.is_file() and self.path.stat().st_size <= _LARGEST
-            lines = self.path.read_bytes().splitlines() if usable else []
+            lines = self.path.read_bytes().splitlines() if self._is_usable() else []
         except OSError:
             lines = []
         for line in lines:
@@ -63,10 +63,15 @@ class Journal:
                 found[failure.name] = failure
         return found, others
 
+    def _is_usable(self) -> bool:
+        return self.path.is_file() and self.path.stat().st_size <= _LARGEST
+
     def _write(self, failures: dict[str, Failure], others: list[bytes]) -> None:
         if not failures and not others:
             self.path.unlink(missing_ok=True)
             return
+        if self.path.exists() and not self._is_usable():
+            raise OutputError(f"{self.path} is not a journal of ours and is in the way; move it.")
         lines = [*others, *(json.dumps(asdict(failure)).encode() for failure in failures.values())]
         with replacing(self.path) as temporary:
             temporary.write_bytes(b"".join(line + b"\n" for line in lines))
@@ -76,5 +81,5 @@ def _parse(line: bytes) -> Failure | None:
     try:
         values = json.loads(line)
         return Failure(str(values["name"]), str(values["reason"]), int(values.get("tries", 1)))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
