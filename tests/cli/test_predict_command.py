@@ -14,9 +14,9 @@ import pytest
 
 from gasp.cli.main import main
 from gasp.config.settings import DEFAULT_CUES
-from gasp.results.work import WorkFolder
 from gasp.runs.folders import choose_folders
 from gasp.work.files import checksum
+from gasp.work.folder import WorkFolder
 from helpers.command import gasp, make_clip
 
 FRAME_COLUMNS = ["frame", "time", "focus_x", "focus_y", "focus_value", "entropy"]
@@ -170,8 +170,9 @@ def test_an_unfinished_run_of_another_input_stays(tmp_path: Path) -> None:
     for path in paths:
         path.parent.mkdir()
         path.write_text(str(path))
-    work = WorkFolder(tmp_path / "out" / "talk")
-    work.begin("kind of run", {"path": str(paths[0]), "sha256": checksum(paths[0])})
+    work = WorkFolder(tmp_path / "out" / "talk" / ".partial")
+    with work.locked():
+        work.begin("kind of run", {"input": {"path": str(paths[0]), "sha256": checksum(paths[0])}})
     assert choose_folders(paths, tmp_path / "out") == ["talk", "talk-2"]
     assert choose_folders(paths[::-1], tmp_path / "out") == ["talk-2", "talk"]
 

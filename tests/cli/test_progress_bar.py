@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gasp.cli.progress import frame_progress, progress_bar
+from gasp.cli.progress import progress_bar
 from gasp.work.progress import Progress, silent
 
 
@@ -66,9 +66,9 @@ def test_a_bar_over_all_tasks_counts_what_it_is_told_to_count(monkeypatch: pytes
 
 def test_more_frames_than_were_promised(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = make_terminal(monkeypatch)
-    with frame_progress() as report:
-        report("a", 12, 10)
-        report("b", 5, 0)
+    with progress_bar() as report:
+        report(Progress("a", 12, 10))
+        report(Progress("b", 5, None))
     assert "5 frames" in shown(terminal)
 
 

@@ -237,7 +237,9 @@ def test_damaged_sidecars_are_named(text, message, tmp_path):
         open_set("people", tmp_path)
 
 
-@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b"1\t2\n"), gzip.compress(b"\xff\xfe\t" * 9)])
+@pytest.mark.parametrize(
+    "data", [b"no gzip", gzip.compress(b"1\t2\n", mtime=0), gzip.compress(b"\xff\xfe\t" * 9, mtime=0)]
+)
 def test_damaged_tables_are_named(data, tmp_path):
     tracker_files.bids(add_video(tmp_path))
     for path in (tmp_path / "sub-01" / "beh").glob("*_physio.tsv.gz"):

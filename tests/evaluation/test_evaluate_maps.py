@@ -27,6 +27,7 @@ from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.systems import MapFolder, read_map
 from gasp.evaluation.table2021 import Row2021, write_table_2021
 from gasp.evaluation.truth import Others, centre_prior, truth_at
+from gasp.work.folder import WorkFolder
 from gasp.work.progress import Progress
 from helpers.evaluation_sets import (
     HEIGHT,
@@ -245,12 +246,14 @@ def test_only_what_decides_the_numbers_counts_for_kept_parts() -> None:
 
 @pytest.mark.parametrize("plan", [b"", b"[]", b"{}", b"\xff\x00", b'{"fingerprint": {}}', b"[" * 100_000])
 def test_a_folder_of_parts_that_was_not_written_so_begins_anew(tmp_path: Path, plan: bytes) -> None:
-    (tmp_path / "plan.json").write_bytes(plan)
-    (tmp_path / "0.npz").write_bytes(b"not one")
-    parts = Parts(tmp_path, "mine", 1)
-    assert not (tmp_path / "0.npz").exists()
-    assert parts.load(0, "v0") is None
-    assert json.loads((tmp_path / "plan.json").read_text()) == {"fingerprint": "mine"}
+    work = WorkFolder(tmp_path / "parts")
+    work.path.mkdir()
+    (work.path / "plan.json").write_bytes(plan)
+    (work.path / "0.npz").write_bytes(b"not one")
+    with work.locked():
+        parts = Parts(work, "mine")
+        assert parts.load(0, "v0") is None
+    assert (work.path / "0.npz").read_bytes() == b"not one", "what is not ours stays"
 
 
 # --- videos ------------------------------------------------------------------------------------------------
@@ -323,12 +326,12 @@ def test_an_interrupted_evaluation_goes_on(
         if event.task == "v1":
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(items, folders=folders, settings=settings, parts=tmp_path / "parts", progress=stop)
+    work = WorkFolder(tmp_path / "parts")
+    with pytest.raises(KeyboardInterrupt), work.locked():
+        evaluate(items, folders=folders, settings=settings, work=work, progress=stop)
     seen.clear()
-    again = evaluate(
-        items, folders=folders, settings=settings, parts=tmp_path / "parts", progress=see,
-    )  # fmt: skip
+    with work.locked():
+        again = evaluate(items, folders=folders, settings=settings, work=work, progress=see)
     assert set(seen) == {"v1"}
     whole = evaluate(items, folders=folders, settings=settings)
     np.testing.assert_array_equal(again.per_video, whole.per_video)
@@ -336,9 +339,8 @@ def test_an_interrupted_evaluation_goes_on(
     assert [one.jpeg for one in again.videos[0].examples] == [one.jpeg for one in whole.videos[0].examples]
     other = EvaluationSettings(workers=1, draws=300)
     seen.clear()
-    evaluate(
-        items, folders=folders, settings=other, parts=tmp_path / "parts", progress=see,
-    )  # fmt: skip
+    with work.locked():
+        evaluate(items, folders=folders, settings=other, work=work, progress=see)
     assert set(seen) == {"v0", "v1"}, "parts of another evaluation are not used"
 
 

@@ -14,8 +14,10 @@ from gasp.config.presets2021 import FRAMES, inference_preset
 from gasp.datasets.split import SplitRow, write_split
 from gasp.datasets.store import pack
 from gasp.errors import GaspError, UsageError
-from gasp.published.follow_up import fill_in, find_presets, follow_up, stored_frames
-from gasp.published.fused import load_network
+from gasp.published.follow_up import fill_in, find_plans, follow_up, stored_frames
+from gasp.published.infer import run_inference
+from gasp.published.plan import GaspPlan, plan_of
+from gasp.published.predictor import load_network
 from helpers.grouped_frames import MAPS, make_grouped
 
 
@@ -30,57 +32,61 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def model_of(preset):
-    (model,) = (model for group in preset["model_groups"] for model in group if model[0] == "GASPInference")
-    return model
+def plan(name, **changes):
+    return plan_of(inference_preset(name), name, **changes)
 
 
 def test_what_training_leaves_open_is_filled_in(tmp_path):
     experiment = read_experiment("GASPExp002_SeqDAMALSTMGMU1x1Conv_10Norm")
-    preset = inference_preset("InferMetricsGASPTrain")
-    filled = fill_in(preset, experiment, tmp_path / "last_model.pt", tmp_path / "metrics.csv")
-    _, window, source, network, pre, _ = model_of(filled)
-    assert (window, source) == (10, [9])
-    assert network == {
-        "modalities": 5, "sequence_len": 10, "sequence_norm": True, "frames_len": 10,
-        "model_name": "SequenceGASPDAMEncALSTMGMUConv", "checkpoint_file": str(tmp_path / "last_model.pt"),
-        "inp_img_height": 120, "inp_img_width": 120,
-    }  # fmt: skip
-    assert pre == {"inp_img_names_list": list(MAPS)}
-    assert filled["datasplitter_properties"]["test_csv_file"] == "datasets/processed/test_ave.csv"
-    assert filled["metrics_save_file"] == str(tmp_path / "metrics.csv")
-    assert filled["sampling_properties"]["img_names_list"] == [
-        "transformed_salmap", "transformed_fixmap", *MAPS,
-    ]  # fmt: skip
-    assert preset == inference_preset("InferMetricsGASPTrain"), "the preset itself stays"
+    left_open = plan("InferMetricsGASPTrain")
+    assert (left_open.model.window, left_open.model.inputs) == (None, None)
+    filled = fill_in(left_open, experiment, tmp_path / "last_model.pt", tmp_path / "metrics.csv")
+    assert filled.model == GaspPlan(
+        window=10,
+        inputs=MAPS,
+        network="SequenceGASPDAMEncALSTMGMUConv",
+        options={"modalities": 5, "sequence_len": 10, "sequence_norm": True},
+        weights=str(tmp_path / "last_model.pt"),
+        size=(120, 120),
+        shown=left_open.model.shown,
+    )
+    assert filled.lists.test == "datasets/processed/test_ave.csv"
+    assert filled.metrics.table == str(tmp_path / "metrics.csv")
+    assert left_open == plan("InferMetricsGASPTrain"), "the plan itself stays"
 
 
 def test_static_networks_have_a_window_of_one_frame(tmp_path):
     experiment = read_experiment("GASPExp001_DAMGMU1x1Conv")
-    filled = fill_in(inference_preset("InferMetricsGASPTrain"), experiment, tmp_path, tmp_path)
-    _, window, source, network, _, _ = model_of(filled)
-    assert (window, source, network["frames_len"]) == (1, [0], 1)
+    filled = fill_in(plan("InferMetricsGASPTrain"), experiment, tmp_path, tmp_path)
+    assert filled.model.window == 1
 
 
 def test_pictures_have_the_size_of_training(root):
     experiment = read_experiment("GASPExp001_GMU1x1Conv").replaced(clips={"size": (24, 32)})
     torch.save(create_model(experiment.network, modalities=5).state_dict(), root / "x.pt")
-    filled = fill_in(inference_preset("InferMetricsGASPTrain"), experiment, root / "x.pt", root)
-    network = load_network(model_of(filled)[3], MAPS, root)
+    filled = fill_in(plan("InferMetricsGASPTrain"), experiment, root / "x.pt", root)
+    network = load_network(filled.model, root)
     assert (network.preprocessing.height, network.preprocessing.width) == (24, 32)
 
 
 def test_other_inputs_are_tested_where_the_experiment_says_so(tmp_path):
     experiment = read_experiment("GASPExp003_SeqDAMALSTMGMU1x1Conv_10Norm_TASED")
-    filled = fill_in(inference_preset("InferMetricsGASPTrain"), experiment, tmp_path, tmp_path)
-    assert model_of(filled)[4]["inp_img_names_list"][1] == "det_transformed_tased"
+    filled = fill_in(plan("InferMetricsGASPTrain"), experiment, tmp_path, tmp_path)
+    assert filled.model.inputs[1] == "det_transformed_tased"
 
 
-def test_metrics_can_be_asked_for(tmp_path):
+def test_metrics_can_be_asked_for(root):
     experiment = read_experiment("GASPExp001_DAMGMU1x1Conv")
-    shown = inference_preset("InferVisualizeGASPDAMGMU1x1Conv")
-    assert not fill_in(shown, experiment, tmp_path, tmp_path)["compute_metrics"]
-    assert fill_in(shown, experiment, tmp_path, tmp_path, compute_metrics=True)["compute_metrics"]
+    shown = "InferVisualizeGASPDAMGMU1x1Conv"
+    assert find_plans([shown], [], experiment, root)[shown].metrics is None
+    asked = find_plans([shown], [], experiment, root, compute_metrics=True, device="cuda:3")[shown]
+    assert fill_in(asked, experiment, root, root / "m.csv").metrics.table == str(root / "m.csv")
+    assert asked.device == "cuda:3"
+
+
+def test_inference_without_training_says_where_it_belongs(root):
+    with pytest.raises(UsageError, match="filled in after training"):
+        run_inference(plan("InferMetricsGASPTrain"), root)
 
 
 @pytest.mark.slow
@@ -88,8 +94,8 @@ def test_the_trained_network_is_scored(root):
     experiment = read_experiment("GASPExp001_DAMGMU1x1Conv")
     torch.manual_seed(1)
     torch.save(create_model(experiment.network, modalities=5).state_dict(), root / "last_model.pt")
-    presets = find_presets(["InferMetricsGASPTrain", "InferMetricsGASP"], [], experiment, root)
-    done = follow_up(presets, experiment, root / "last_model.pt", root / "logs/run", root)
+    plans = find_plans(["InferMetricsGASPTrain", "InferMetricsGASP"], [], experiment, root)
+    done = follow_up(plans, experiment, root / "last_model.pt", root / "logs/run", root)
     assert [summary.failed for summary in done.values()] == [{}, {}]
     tables = [root / "logs/run/metrics.csv", root / "logs/run/metrics_InferMetricsGASP.csv"]
     rows = [list(csv.DictReader(table.open())) for table in tables]
@@ -103,10 +109,10 @@ def test_the_trained_network_is_scored(root):
 def test_files_go_before_names(root):
     experiment = read_experiment("GASPExp001_DAMGMU1x1Conv")
     write_preset(root / "mine.json", inference_preset("InferMetricsGASPTrain") | {"metrics_list": ["cc"]})
-    found = find_presets(["InferVisualizeGASPDAMGMU1x1Conv"], [root / "mine.json"], experiment, root)
+    found = find_plans(["InferVisualizeGASPDAMGMU1x1Conv"], [root / "mine.json"], experiment, root)
     assert list(found) == ["mine"]
-    assert found["mine"]["metrics_list"] == ["cc"]
-    assert find_presets([], [], experiment, root / "nothing") == {}
+    assert found["mine"].metrics.names == ("cc",)
+    assert find_plans([], [], experiment, root / "nothing") == {}
 
 
 @pytest.mark.parametrize(
@@ -116,12 +122,20 @@ def test_files_go_before_names(root):
         ("InferMetricsDAVE_VisOnly", {}, "no model GASPInference"),
         ("InferMetricsGASPTrain", {"clips": {"test": None}}, "clips.test"),
         ("InferVisualizeGASPSeqDAMALSTMGMU1x1Conv_10Norm_110", {}, "reads 4 pictures"),
+        ("InferMetricsGASP", {"clips": {"inputs": MAPS[:4]}, "options": {}}, "reads 5 pictures"),
     ],
 )
 def test_what_would_fail_after_training_is_said_before(root, name, changes, said):
     experiment = read_experiment("GASPExp001_DAMGMU1x1Conv").replaced(**changes)
     with pytest.raises(GaspError, match=said):
-        find_presets([name], [], experiment, root)
+        find_plans([name], [], experiment, root)
+
+
+def test_wrong_values_are_named_before_training(root):
+    experiment = read_experiment("GASPExp001_DAMGMU1x1Conv")
+    write_preset(root / "mine.json", inference_preset("InferMetricsGASPTrain") | {"metrics_list": ["ccc"]})
+    with pytest.raises(UsageError, match="mine: metrics_list: there is no metric 'ccc'"):
+        find_plans([], [root / "mine.json"], experiment, root)
 
 
 def test_frames_are_found_beside_a_store(root):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -16,15 +17,19 @@ from gasp.datasets.grouped import GroupedFrames
 from gasp.errors import UsageError
 from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.published.commands import infer as infer2021
-from gasp.published.fused import fuse_video, load_network
-from gasp.published.infer import generator_settings, run_inference
-from gasp.published.metric_table import METRICS
+from gasp.published.measures import METRICS
+from gasp.published.plan import GaspPlan, MetricsPlan, plan_of
+from gasp.published.predictor import generator_settings, open_gasp
 from gasp.published.truth import RecordedTruth, StoredTruth
+from gasp.video.grouped import GroupedSource
 from helpers import synthetic
 from helpers.gaze_sets import HEIGHT, OBSERVERS, WIDTH, gaze, make_coutrot
 from helpers.grouped_frames import MAPS, level, make_grouped
 
 FRAMES = 5
+
+METRICS_PLAN = MetricsPlan(("cc",), "t.csv", "transformed_salmap", "transformed_fixmap", "", gates=False)
+"""What truth needs to know of a plan."""
 
 
 @pytest.fixture
@@ -94,13 +99,16 @@ def test_the_visualisation_preset_writes_videos(root):
 
 
 def test_predictions_are_those_of_the_network(root):
-    fusion = load_network(
-        {"model_name": "GASPDAMEncGMUConv", "weights_file": "static.pt", "modalities": 5}, MAPS, root
-    )
+    model = GaspPlan(1, MAPS, "GASPDAMEncGMUConv", {"modalities": 5}, "static.pt", (120, 120), ())
+    predictor = open_gasp(model, "mine", "cpu", root)
+    fusion = predictor.networks.fusion
     video = GroupedFrames(root / "datasets/processed/Grouped_frames").video("coutrot1", "clip_58")
     (video.folder / "3" / f"{MAPS[2]}_1.jpg").unlink()
-    fused = dict(fuse_video(video, fusion, MAPS, torch.device("cpu")))
+    fused = {
+        video.numbers[one.index]: one for one in predictor.predict(GroupedSource(video.folder, fps=25.0))
+    }
     assert sorted(fused) == list(range(1, FRAMES + 1))
+    assert not fused[3].images[MAPS[2]].any(), "a missing map is black"
     pictures = [
         np.zeros((120, 120, 3), np.uint8)
         if index == 2
@@ -167,7 +175,7 @@ def test_presets_without_a_reader_say_what_to_do(name, root, capsys):
 
 def test_the_truth_is_what_was_recorded(tmp_path):
     videos = open_set("coutrot1", make_coutrot(tmp_path / "raw"))
-    truth = RecordedTruth(videos, "clip_2", {}, tmp_path, (HEIGHT, WIDTH))
+    truth = RecordedTruth(videos, "clip_2", METRICS_PLAN, tmp_path, (HEIGHT, WIDTH))
     points, density, baseline = truth.at(3)
     rows, columns = np.nonzero(points)
     looked = [gaze(2, observer) for observer in range(OBSERVERS)]
@@ -181,10 +189,7 @@ def test_the_truth_is_what_was_recorded(tmp_path):
 def test_a_baseline_may_be_the_mean_of_other_frames(tmp_path):
     make_grouped(tmp_path, frames=6)
     video = GroupedFrames(tmp_path).video("diem", "talk_96x64")
-    mapping = inference_preset("InferMetricsGASP")["metrics_mappings"] | {
-        "gt_baseline": "det_transformed_dave"
-    }
-    truth = StoredTruth(video, mapping, tmp_path, 3)
+    truth = StoredTruth(video, replace(METRICS_PLAN, baseline="det_transformed_dave"), tmp_path, 3)
     assert truth.at(1).baseline is None
     expected = (level(3, 1) + level(4, 1)) / 2
     assert abs(float(truth.at(5).baseline.mean()) - expected) <= 2, "two frames before it, without itself"
@@ -192,15 +197,19 @@ def test_a_baseline_may_be_the_mean_of_other_frames(tmp_path):
 
 def test_detectors_by_name():
     preset = inference_preset("InferGeneratorAllModelsDIEM")
-    assert generator_settings(preset | {"face_detector": "yunet"}, "cpu").faces == "yunet"
-    assert generator_settings(preset | {"face_detector": "MTCNNFaceDetection"}, "cpu").faces == "s3fd"
+
+    def faces(detector):
+        return generator_settings(plan_of(preset | {"face_detector": detector}, "mine")).faces
+
+    assert faces("yunet") == "yunet"
+    assert faces("MTCNNFaceDetection") == "s3fd"
     with pytest.raises(UsageError, match="did you mean 'SFDFaceDetection'"):
-        generator_settings(preset | {"face_detector": "SFDFaceDetector"}, "cpu")
+        faces("SFDFaceDetector")
 
 
 def test_generators_ask_for_what_their_models_need():
     preset = inference_preset("InferGeneratorAllModelsDIEM")
-    settings = generator_settings(preset, "cpu")
+    settings = generator_settings(plan_of(preset, "mine"))
     assert settings.cues == ("captured", "dave", "esr9", "gaze360", "videogaze")
     assert settings.faces == "s3fd"
 
@@ -234,8 +243,8 @@ def test_wrong_presets_are_answered(tmp_path, monkeypatch, capsys):
     assert infer2021.main(["--infer_config_file", "x.json"]) == 2
     assert "did you mean 'reader'" in " ".join(capsys.readouterr().err.split())
     preset = inference_preset("InferMetricsGASP") | {"reader": "DIEMReader"}
-    with pytest.raises(Exception, match="did you mean 'DIEMSampleReader'"):
-        run_inference(preset, "mine", tmp_path)
+    with pytest.raises(UsageError, match="did you mean 'DIEMSampleReader'"):
+        plan_of(preset, "mine")
 
 
 @pytest.mark.parametrize(
@@ -248,11 +257,64 @@ def test_wrong_presets_are_answered(tmp_path, monkeypatch, capsys):
         ({"metrics_mappings": {"gt_salmap": "x"}}, "lacks gt_fixmap"),
         ({"metrics_save_file": "logs"}, "CSV file"),
         ({"device": "cudaa"}, "unknown device"),
+        ({"realtime_capture": True}, "realtime_capture is not part"),
+        ({"width": None}, "width = None should be a whole number"),
+        ({"write_videos": 1}, "write_videos = 1 should be true or false"),
+        ({"metrics_list": ["cc", 3]}, "metrics_list = .* should be a list of texts"),
+        ({"metrics_mappings": {"gt_salmap": 3, "gt_fixmap": "x"}}, "metrics_mappings: gt_salmap = 3"),
+        ({"datasplitter_properties": {"test_csv_file": 3}}, "test_csv_file = 3 should be a text"),
+        ({"model_groups": [["GASPInference"]]}, r"model_groups\[0\]: GASPInference is not"),
+        ({"model_groups": []}, "no model of model_groups draws"),
+        (
+            {
+                "model_groups": [
+                    [["GASPInference", 1, [0], {"inp_img_height": "a"}, {}, {"plot_override": ["x"]}]]
+                ]
+            },
+            "plot_override = 'x' .* inp_img_height = 'a' should be a whole number",
+        ),
+        ({"reader": "DIEMSampleReader"}, "GASP is measured on stored frames"),
+        ({"reader": "DIEMSampleReader", "compute_metrics": False}, "nothing is done with it"),
+        ({"reader": "DIEMSampleReader", "write_images": True, "stride": 2}, "of every frame"),
     ],
 )
-def test_values_that_cannot_be_right_are_named_before_the_work(changes, message, tmp_path):
+def test_values_that_cannot_be_right_are_named_before_the_work(changes, message):
     with pytest.raises(UsageError, match=message):
-        run_inference(inference_preset("InferMetricsGASP") | changes, "mine", tmp_path)
+        plan_of(inference_preset("InferMetricsGASP") | changes, "mine")
+
+
+def test_every_wrong_value_is_named_at_once():
+    changes = {"width": 0, "stride": -1, "metrics_list": ["aucjj"], "device": "cudaa"}
+    with pytest.raises(UsageError) as raised:
+        plan_of(inference_preset("InferMetricsGASP") | changes, "mine")
+    for part in ("mine: ", "width = 0", "stride = -1", "aucjj", "unknown device"):
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize("name", inference_presets())
+def test_every_preset_with_a_reader_becomes_a_plan(name):
+    preset = inference_preset(name)
+    preset["reader"] = preset["reader"] or "Coutrot1SampleReader"
+    preset["write_images"] |= not preset["compute_metrics"]
+    plan = plan_of(preset, name, device="cuda:1")
+    assert (plan.name, plan.device, plan.stride) == (name, "cuda:1", 1)
+    assert plan.size == ((320, 512) if "FindWho" in name else (500, 500))
+    assert (plan.metrics is not None) == preset["compute_metrics"]
+    assert (plan.videos is not None) == preset["write_videos"]
+    if plan.metrics is not None:
+        assert plan.metrics.table == preset["metrics_save_file"]
+        assert plan.model is not None
+    if "Visualize" in name:
+        assert plan.videos.overlay
+        assert "det_transformed_gasp" in plan.model.shown
+
+
+def test_a_preset_leaves_what_is_not_said_to_the_base():
+    plan = plan_of({"reader": "DIEMSampleReader", "write_images": True}, "mine")
+    assert plan.dataset == "diem"
+    assert plan.maps.cues == ("dave", "esr9", "gaze360", "videogaze")
+    assert plan.lists.test == "datasets/processed/test_ave.csv"
+    assert plan.model is None
 
 
 def test_a_stride_leaves_frames_out_of_the_tables(root):

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gasp.errors import UsageError
-from gasp.faces.face import Box, Face
-from gasp.results.identities import Identities
+from gasp.faces.face import Box
 from gasp.results.key_frames import KeyFrame, KeyFrameFinder, choose
 from gasp.results.maps import check_format, gather_zarr, resize_map, write_map
 from gasp.results.output_settings import OutputSettings
@@ -173,16 +172,3 @@ def test_checksum_of_a_folder_sees_names_and_contents(tmp_path: Path) -> None:
     second = checksum(tmp_path)
     (tmp_path / "2.png").write_bytes(b"b")
     assert len({first, second, checksum(tmp_path)}) == 3
-
-
-def test_people_are_recognised_where_they_overlap() -> None:
-    identities = Identities(highest_track=5)
-    record = FrameRecord(0, 0, 0, 0, 0, 0, {}, [person(2, (0, 0, 10, 10)), person(5, (50, 0, 60, 10))])
-    faces = [
-        Face(1, Box(51, 0, 61, 10), 1.0),
-        Face(2, Box(1, 0, 11, 10), 1.0),
-        Face(3, Box(90, 0, 99, 9), 1.0),
-    ]
-    identities.learn(faces, record)
-    assert [face.track_id for face in identities.rename(faces)] == [5, 2, 6]
-    assert [face.track_id for face in identities.rename([faces[2], Face(4, Box(0, 0, 1, 1), 1.0)])] == [6, 7]

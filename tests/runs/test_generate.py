@@ -21,14 +21,14 @@ from gasp.datasets.grouped import GroupedFrames
 from gasp.datasets.store import PackedStore, PackSettings, pack
 from gasp.datasets.video_set import Video
 from gasp.errors import InputError, UsageError
-from gasp.pipeline.pipeline import Networks
-from gasp.results.grouped_settings import GenerateSettings
-from gasp.runs.processes import generate as generate_maps
+from gasp.pipeline.predictor import Predictor
+from gasp.results.grouped import GenerateSettings
+from gasp.runs.generate import generate as generate_maps
 from helpers import gaze_sets
 from helpers.gaze_sets import FRAMES, HEIGHT, OBSERVERS, WIDTH, gaze
 
-SMALL = GenerateSettings(size=(HEIGHT, WIDTH), segment=4)
-QUICK = PredictSettings(cues=("captured", "glance"), device="cpu", sound=False)
+SMALL = GenerateSettings(size=(HEIGHT, WIDTH))
+QUICK = PredictSettings(cues=("captured", "glance"), device="cpu", sound=False, piece=4, batch=2)
 MAKERS = {
     "coutrot1": gaze_sets.make_coutrot,
     "coutrot2": lambda folder: gaze_sets.make_coutrot(folder, 2),
@@ -40,13 +40,13 @@ MAKERS = {
 
 
 @cache
-def load(settings: str) -> Networks:
-    return Networks.load(PredictSettings.model_validate_json(settings))
+def load(settings: str) -> Predictor:
+    return Predictor.load(PredictSettings.model_validate_json(settings))
 
 
 def generate(videos, names, root, settings, options, **more):
     return generate_maps(
-        videos, names, root, settings, options, networks=load(settings.model_dump_json()), **more
+        videos, names, root, settings, options, predictor=load(settings.model_dump_json()), **more
     )
 
 
@@ -89,8 +89,8 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
     videos = open_set("own", gaze_sets.make_table(tmp_path / "raw"))
     generate(videos, ["talk"], tmp_path / "whole", QUICK, SMALL)
 
-    def stop(_name, done, _total):
-        if done == 10:
+    def stop(progress):
+        if progress.done == 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -103,9 +103,9 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
         tmp_path / "parts",
         QUICK,
         SMALL,
-        report=lambda name, done, total: reported.append(done),
+        report=lambda progress: reported.append(progress.done),
     )
-    assert reported == list(range(9, FRAMES + 1)), "two segments of four were finished"
+    assert reported == list(range(9, FRAMES + 1)), "two pieces of four were finished"
     assert checksums(tmp_path / "parts", "own", "talk") == checksums(tmp_path / "whole", "own", "talk")
     again = generate(videos, ["talk"], tmp_path / "parts", QUICK, SMALL)
     assert again.done[0].unchanged
@@ -118,20 +118,20 @@ def test_a_killed_run_goes_on(tmp_path):
 import os, signal
 from gasp.config.settings import PredictSettings
 from gasp.datasets import open_set
-from gasp.results.grouped_settings import GenerateSettings
-from gasp.runs.processes import generate
-def report(name, done, total):
-    if done == 7: os.kill(os.getpid(), signal.SIGKILL)
+from gasp.results.grouped import GenerateSettings
+from gasp.runs.generate import generate
+def report(progress):
+    if progress.done == 7: os.kill(os.getpid(), signal.SIGKILL)
 generate(open_set("own", {str(tmp_path / "raw")!r}), ["talk"], {str(tmp_path / "out")!r},
-    PredictSettings(cues=("captured", "glance"), device="cpu", sound=False),
-    GenerateSettings(size=({HEIGHT}, {WIDTH}), segment=4), report=report)
+    PredictSettings(cues=("captured", "glance"), device="cpu", sound=False, piece=4, batch=2),
+    GenerateSettings(size=({HEIGHT}, {WIDTH})), report=report)
 """
     killed = subprocess.run([sys.executable, "-c", code], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "out" / "Grouped_frames").exists()
     videos = open_set("own", tmp_path / "raw")
-    # A picture of the segment that was cut off must not survive.
-    stray = next((tmp_path / "out" / ".partial" / "own" / "talk" / "frames").glob("7/captured_1.jpg"))
+    # A picture of the piece that was cut off must not survive.
+    stray = next((tmp_path / "out" / ".partial" / "own" / "talk" / "writing").rglob("7/captured_1.jpg"))
     stray.write_bytes(b"half")
     generate(videos, ["talk"], tmp_path / "out", QUICK, SMALL)
     generate(videos, ["talk"], tmp_path / "whole", QUICK, SMALL)
@@ -145,8 +145,8 @@ def test_stale_results_are_replaced_as_a_whole(tmp_path):
     generate(videos, ["talk"], out, QUICK, SMALL)
     before = checksums(out, "own", "talk")
 
-    def stop(_name, done, _total):
-        if done == 6:
+    def stop(progress):
+        if progress.done == 6:
             raise KeyboardInterrupt
 
     grey = PredictSettings(cues=("captured",), device="cpu", sound=False)
@@ -166,6 +166,7 @@ def test_frames_of_others_are_not_replaced_unasked(tmp_path):
     (frame / "captured_1.jpg").write_bytes(b"theirs")
     failed = generate(videos, ["talk"], tmp_path / "out", QUICK, SMALL).failed
     assert "--overwrite" in failed["own/talk"]
+    assert (frame / "captured_1.jpg").read_bytes() == b"theirs"
     assert generate(videos, ["talk"], tmp_path / "out", QUICK, SMALL, overwrite=True).failed == {}
     assert len(list(frame.parent.iterdir())) == FRAMES
 
@@ -185,7 +186,7 @@ def test_processes_give_the_same_as_one(tmp_path):
     reported = set()
     summary = generate(
         videos, videos.ids, tmp_path / "two", QUICK, SMALL, jobs=2,
-        report=lambda name, done, total: reported.add((name, done)),
+        report=lambda progress: reported.add((progress.task, progress.done)),
     )  # fmt: skip
     assert summary.failed == {}
     generate(videos, ["talk"], tmp_path / "one", QUICK, SMALL)
@@ -245,7 +246,50 @@ def test_options_are_checked(tmp_path):
         generate_maps(videos, ["talk"], tmp_path, PredictSettings(every=2))
     with pytest.raises(UsageError):
         GenerateSettings(size=(0, 10))
-    with pytest.raises(UsageError):
-        GenerateSettings(segment=0)
     with pytest.raises(InputError):
         open_set("own", os.devnull)
+
+
+def test_a_map_of_somebody_else_among_our_frames_stays(tmp_path):
+    videos = open_set("own", gaze_sets.make_table(tmp_path / "raw"))
+    generate(videos, ["talk"], tmp_path / "out", QUICK, SMALL)
+    theirs = tmp_path / "out" / "Grouped_frames" / "own" / "talk" / "3" / "det_transformed_theirs_1.jpg"
+    theirs.write_bytes(b"theirs")
+    grey = PredictSettings(cues=("captured",), device="cpu", sound=False)
+    failed = generate(videos, ["talk"], tmp_path / "out", grey, SMALL).failed
+    assert "det_transformed_theirs_1.jpg was not written by `gasp generate`" in failed["own/talk"]
+    assert theirs.read_bytes() == b"theirs"
+    assert generate(videos, ["talk"], tmp_path / "out", QUICK, SMALL).done[0].unchanged
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_killed_between_any_two_renamings_of_publishing(number, tmp_path, monkeypatch):
+    videos = open_set("own", gaze_sets.make_table(tmp_path / "raw"))
+    out, grey = tmp_path / "out", PredictSettings(cues=("captured",), device="cpu", sound=False)
+    generate(videos, ["talk"], tmp_path / "whole", grey, SMALL)
+    generate(videos, ["talk"], out, QUICK, SMALL)
+    count = 0
+
+    class Killed(BaseException):
+        pass
+
+    def replace(source, target):
+        nonlocal count
+        count += 1
+        if count == number:
+            raise Killed
+        os.rename(source, target)
+
+    killed = False
+    with monkeypatch.context() as patched:
+        patched.setattr("gasp.results.grouped.os.replace", replace)
+        patched.setattr("gasp.runs.run._Job.save_partial", lambda self: None)
+        try:
+            generate(videos, ["talk"], out, grey, SMALL)
+        except Killed:
+            killed = True
+    assert killed == (count >= number)
+    generate(videos, ["talk"], out, grey, SMALL)
+    assert checksums(out, "own", "talk") == checksums(tmp_path / "whole", "own", "talk")
+    assert GroupedFrames(out / "Grouped_frames").video("own", "talk").problem() is None
+    assert not (out / ".partial").exists() or not list((out / ".partial").rglob("*.jpg"))

@@ -25,13 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the whole way on the clip."""
-    from gasp.cli.predict import say_result, stop_politely
+    from gasp.cli.predict import say_result
     from gasp.cli.progress import progress_bar
     from gasp.config.settings import PredictSettings
     from gasp.demo import clip_path
     from gasp.results.output_settings import OutputSettings
     from gasp.runs.folders import choose_folders
     from gasp.runs.inputs import predict_inputs
+    from gasp.work.interrupts import stop_politely
 
     clip, out = clip_path(), Path(options.output)
     [name] = choose_folders([clip], out)

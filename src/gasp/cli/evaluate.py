@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     looking.add_argument("--batch", type=int, metavar="N", help="frames computed together (8)")
     looking.add_argument("--threads", type=int, metavar="N", help="threads of the CPU (PyTorch's choice)")
     parser.add_argument("--no-report", action="store_true", help="leave out report.html")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="begin anew, and replace files that are in the way"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
@@ -114,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     from gasp.cli.progress import progress_bar
     from gasp.errors import UsageError
     from gasp.evaluation.evaluate import evaluate
-    from gasp.evaluation.folder import parts_folder, write_evaluation
+    from gasp.evaluation.folder import evaluation_folder, write_evaluation
     from gasp.evaluation.score_tables import plain
     from gasp.evaluation.systems import read_systems
     from gasp.runs.folders import check_output
@@ -129,13 +133,23 @@ def run(options: argparse.Namespace) -> int:
         check_output(options.output)
     items = _items(options)
     pipeline = _pipeline(options) if wants_pipeline else None
-    parts = None if options.output is None else parts_folder(options.output)
-    with stop_politely(), progress_bar(options.quiet) as report:
-        evaluation = evaluate(
-            items, pipeline=pipeline, folders=folders, settings=settings, parts=parts, progress=report
-        )
-    if options.output is not None:
-        write_evaluation(evaluation, options.output, report=not options.no_report)
+    with ExitStack() as stack:
+        stack.enter_context(stop_politely())
+        work = None
+        if options.output is not None:
+            place = evaluation_folder(
+                options.output, report=not options.no_report, overwrite=options.overwrite
+            )
+            work = stack.enter_context(place)
+        with progress_bar(options.quiet) as report:
+            evaluation = evaluate(
+                items, pipeline=pipeline, folders=folders, settings=settings,
+                work=work, anew=options.overwrite, progress=report,
+            )  # fmt: skip
+        if work is not None:
+            write_evaluation(
+                evaluation, options.output, work, report=not options.no_report, overwrite=options.overwrite
+            )
     for sentence in evaluation.problems.sentences():
         log.warning("%s", sentence)
     if options.json:

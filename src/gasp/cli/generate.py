@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from gasp.cli import recordings
 
 if TYPE_CHECKING:
-    from gasp.config.settings import PredictSettings
     from gasp.datasets.video_set import VideoSet
     from gasp.runs.generate import GenerateSummary
 
@@ -50,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cues", metavar="A,B,...", help="which maps (all of the pipeline)")
     parser.add_argument("--faces", metavar="DETECTOR", help="glance (default), yunet, s3fd, or none")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
+    parser.add_argument("--batch", type=int, metavar="N", help="frames computed together (8)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the CPU of each job")
+    parser.add_argument(
+        "--piece", type=int, metavar="N", help="frames after which an interrupted run can go on (chosen)"
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="videos at a time (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="begin anew even where frames are there")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
@@ -58,14 +62,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Generates; exit status 1 when a video failed."""
-    from gasp.cli.pack import read_size
+    from gasp.cli.progress import progress_bar
     from gasp.config.settings import PredictSettings
+    from gasp.config.sizes import read_size
     from gasp.datasets.sets import open_set
     from gasp.results.grouped import GenerateSettings
+    from gasp.runs.generate import generate
+    from gasp.work.interrupts import stop_politely
 
     given = {
         name: getattr(args, name)
-        for name in ("pipeline", "cues", "faces", "device")
+        for name in ("pipeline", "cues", "faces", "device", "batch", "threads", "piece")
         if getattr(args, name) is not None
     }
     settings = PredictSettings.read(given)
@@ -73,33 +80,20 @@ def run(args: argparse.Namespace) -> int:
         size=read_size(args.size, "--size"), targets=not args.no_targets, prediction=args.prediction
     )
     videos = open_set(args.dataset, args.folder, kernel=args.kernel, placement=recordings.placement(args))
-    return generate_and_say(
-        videos, _names(videos, args), args.output, settings, options,
-        jobs=args.jobs, overwrite=args.overwrite, quiet=args.quiet, as_json=args.json,
-    )  # fmt: skip
-
-
-def generate_and_say(
-    videos: VideoSet, names: list[str], root: Path, settings: PredictSettings, options: object,
-    *, jobs: int = 1, overwrite: bool = False, quiet: bool = False, as_json: bool = False,
-) -> int:  # fmt: skip
-    """Generates with a progress bar and says what was done."""
-    from gasp.cli.progress import progress_bar
-    from gasp.results.grouped import GenerateSettings
-    from gasp.runs.generate import generate
-
-    assert isinstance(options, GenerateSettings)
-    with progress_bar(quiet) as report:
+    names = _names(videos, args)
+    with stop_politely(), progress_bar(args.quiet, 0 if args.quiet else _frames(videos, names)) as report:
         summary = generate(
-            videos, names, root, settings, options, jobs=jobs, overwrite=overwrite, report=report
-        )
-    if as_json:
+            videos, names, args.output, settings, options,
+            jobs=args.jobs, overwrite=args.overwrite, report=report,
+        )  # fmt: skip
+    if args.json:
         print(json.dumps(_plain(summary, videos), indent=2))
-    elif not quiet:
+    elif not args.quiet:
         new = [video for video in summary.done if not video.unchanged]
         print(
-            f"{root}/Grouped_frames/{videos.name}: {len(new)} videos generated ({sum(v.frames for v in new)} frames), "
-            f"{len(summary.done) - len(new)} were there, {len(summary.failed)} failed"
+            f"{args.output}/Grouped_frames/{videos.name}: {len(new)} videos generated "
+            f"({sum(v.frames for v in new)} frames), {len(summary.done) - len(new)} were there, "
+            f"{len(summary.failed)} failed"
             + "".join(f"; {count} {what}" for what, count in videos.skipped.items())
         )
     return 1 if summary.failed else 0

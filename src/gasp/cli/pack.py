@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gasp.config.sizes import read_size as read_size
+from gasp.config.sizes import read_size
 
 if TYPE_CHECKING:
     from gasp.datasets.store import PackSettings

@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
@@ -83,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
     """Predicts every input; exit status 1 when one of them could not be."""
     from gasp.cli.progress import progress_bar
     from gasp.runs.inputs import predict_inputs
+    from gasp.work.interrupts import stop_politely
 
     settings, outputs = read_options(options)
     said = say_result if not options.json and not options.quiet else _say_nothing
@@ -125,7 +123,7 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, OutputSe
         overlay=not options.no_overlay,
         grid=options.grid,
         maps=options.maps,
-        map_size=_read_size(options.map_size),
+        map_size=_map_size(options.map_size),
         report=not options.no_report,
         sinks=tuple(dict.fromkeys(options.sink)),
     )
@@ -153,31 +151,11 @@ def say_result(result: InputResult) -> None:
     print(f"{result.source}: {frames} in {summary.folder}" + "".join(f"; {trouble}" for trouble in troubles))
 
 
-def _read_size(text: str | None) -> tuple[int, int] | None:
-    from gasp.errors import UsageError
+def _map_size(text: str | None) -> tuple[int, int] | None:
+    """(width, height)."""
+    from gasp.config.sizes import read_size
 
     if text is None:
         return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"--map-size = {text!r}: write width x height, for example 640x360")
-    return int(width), int(height)
-
-
-@contextmanager
-def stop_politely() -> Iterator[None]:
-    """A request to end (SIGTERM) is treated like Ctrl-C: results so far are kept."""
-
-    def interrupt(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:
-        # Not in the main thread: whoever runs us there deals with signals.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    height, width = read_size(text, "--map-size")
+    return width, height

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -60,13 +60,6 @@ def progress_bar(quiet: bool = False, total: float = 0, unit: str = "frames") ->
             draw(event)
 
         yield report
-
-
-@contextmanager
-def frame_progress(quiet: bool = False, total: int = 0) -> Iterator[Callable[[str, int, int], None]]:
-    """:func:`progress_bar` for work that tells (video, frames done, frames in all)."""
-    with progress_bar(quiet, total) as report:
-        yield lambda name, done, expected: report(Progress(name, done, expected or None))
 
 
 def _count(done: float, total: float | None, unit: str) -> str:

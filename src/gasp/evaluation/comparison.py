@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from gasp.evaluation.scoring import Context
 from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.systems import Look, MapFolder, PipelineSystem, plain_looks
 from gasp.evaluation.truth import Others, Truth, centre_prior, faces_prior
+from gasp.work.fingerprint import fingerprint
 
 CENTRE, MEAN, FACES, OBSERVERS = "centre prior", "mean of other videos", "marked faces", "other observers"
 """The baselines: always beside the systems, where the dataset allows them."""
@@ -66,15 +66,17 @@ class Comparison:
 
     def fingerprint(self) -> str:
         """Equal for evaluations whose parts may be mixed."""
-        about = {
-            "gasp": __version__,
-            "items": [(item.id, item.sigma) for item in self.items.items],
-            "dataset": self.items.name,
-            "systems": [system.name for system in self.systems],
-            "folders": [folder.state() for folder in self.folders],
-            "settings": {**self.decisive(), "examples": self.settings.examples},
-        }
-        return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+        return fingerprint(
+            {
+                "gasp": __version__,
+                "items": [_state(item) for item in self.items.items],
+                "dataset": self.items.name,
+                "systems": [system.name for system in self.systems],
+                "folders": [folder.state() for folder in self.folders],
+                "settings": {**self.decisive(), "examples": self.settings.examples},
+                "predictor": None if self.pipeline is None else self.pipeline.predictor.decisive(),
+            }
+        )
 
     def context(self, place: int, truth: Truth) -> Context:
         """What the scores of the item at ``place`` need besides it, at the size of ``truth``."""
@@ -183,3 +185,18 @@ def _compare_names(items: ItemSet, folder: MapFolder, problems: Problems) -> Non
             f"{items.name}, such as {min(known)!r}; it holds {has}. Maps are expected as "
             "<name>/maps/000001.png, <name>/000001.png or <name>.png (or .npy)"
         )
+
+
+def _state(item: Item) -> tuple[object, ...]:
+    """Changes with the gaze on an item, and when its video is written anew."""
+    fixations = item.fixations()
+    digest = hashlib.sha256()
+    for values in (fixations.x, fixations.y, fixations.onset, fixations.duration, fixations.weight):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    file = None if item.path is None else item.path.stat()
+    return (
+        item.id,
+        item.sigma,
+        digest.hexdigest(),
+        *(() if file is None else (file.st_size, file.st_mtime_ns)),
+    )

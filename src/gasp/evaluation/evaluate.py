@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from gasp.errors import InputError
 from gasp.evaluation.comparison import Comparison, compare
@@ -14,6 +13,7 @@ from gasp.evaluation.problems import Problems
 from gasp.evaluation.results import Evaluation, VideoScores
 from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.systems import MapFolder, PipelineSystem
+from gasp.work.folder import WorkFolder
 from gasp.work.progress import Progress, Report, silent
 from gasp.work.provenance import versions
 
@@ -24,21 +24,20 @@ def evaluate(
     pipeline: PipelineSystem | None = None,
     folders: Sequence[MapFolder] = (),
     settings: EvaluationSettings | None = None,
-    parts: Path | None = None,
+    work: WorkFolder | None = None,
+    anew: bool = False,
     progress: Report = silent,
 ) -> Evaluation:
     """Scores of the pipeline and of maps in folders against a dataset, beside the baselines.
 
-    ``parts``: a folder in which finished videos are kept, so that an interrupted evaluation goes on from there; it is
-    emptied when it belongs to another evaluation. ``progress`` hears of scored frames of each video and of finished
-    videos. What cannot be used is counted and named in ``problems``; a video that cannot be read costs itself only.
-    Raises :class:`~gasp.errors.InputError` when nothing could be scored and :class:`~gasp.errors.UsageError` for
-    impossible settings.
+    ``work``: a locked work folder in which finished videos are kept, so that an interrupted evaluation goes on from
+    there; what belongs to another evaluation, or with ``anew`` all, is removed. ``progress`` hears of scored frames of
+    each video and of finished videos. What cannot be used is counted and named in ``problems``; a video that cannot be
+    read costs itself only. Raises :class:`~gasp.errors.InputError` when nothing could be scored and
+    :class:`~gasp.errors.UsageError` for impossible settings.
     """
     comparison = compare(items, pipeline, list(folders), settings or EvaluationSettings())
-    kept = None
-    if parts is not None:
-        kept = Parts(parts, comparison.fingerprint(), len(comparison.items.items))
+    kept = None if work is None else Parts(work, comparison.fingerprint(), anew=anew)
     problems = Problems()
     problems.add(comparison.problems)
     videos = []

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gasp.evaluation.report import render_evaluation
 from gasp.evaluation.results import Evaluation
-from gasp.evaluation.score_tables import write_outputs
-from gasp.work.files import replacing
+from gasp.evaluation.score_tables import OUTPUTS, write_outputs
+from gasp.results.folder import check_beside, publish_beside
+from gasp.results.manifest import EVALUATION
+from gasp.work.folder import NAME as WORK
+from gasp.work.folder import WorkFolder
 from gasp.work.provenance import describe_platform
 
-FORMAT = "gasp-evaluation-1"
+REPORT = "report.html"
 
 
-def parts_folder(out: Path) -> Path:
-    """Where an evaluation into ``out`` keeps finished videos until it is done."""
-    return out / ".partial"
+@contextmanager
+def evaluation_folder(out: Path, *, report: bool = True, overwrite: bool = False) -> Iterator[WorkFolder]:
+    """The work folder of an evaluation into ``out``, for this process alone.
+
+    Raises:
+        OutputError: Another evaluation is at work there, or something that is not ours is in the way of its results.
+    """
+    work = WorkFolder(out / WORK)
+    with work.locked():
+        names = [*OUTPUTS, REPORT] if report else [*OUTPUTS]
+        check_beside(out, work.path, names, overwrite=overwrite)
+        yield work
 
 
-def write_evaluation(evaluation: Evaluation, out: Path, *, report: bool = True) -> None:
-    """Writes a finished evaluation into ``out``; its kept parts are no longer needed and go."""
-    write_outputs(evaluation, out)
+def write_evaluation(
+    evaluation: Evaluation, out: Path, work: WorkFolder, *, report: bool = True, overwrite: bool = False
+) -> None:
+    """Publishes a finished evaluation in ``out``; the videos that were kept in ``work`` go."""
+    assembled = work.assembled()
+    write_outputs(evaluation, assembled)
     if report:
-        with replacing(out / "report.html") as temporary:
-            temporary.write_text(render_evaluation(evaluation), encoding="utf-8")
+        (assembled / REPORT).write_text(render_evaluation(evaluation), encoding="utf-8")
     manifest = {
-        "format": FORMAT,
+        "format": EVALUATION,
         **evaluation.about,
         "platform": describe_platform(),
         "videos": len(evaluation.videos),
         "frames": evaluation.frame_count,
         "problems": evaluation.problems.plain(),
     }
-    with replacing(out / "run.json") as temporary:
-        temporary.write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
-    shutil.rmtree(parts_folder(out), ignore_errors=True)
+    publish_beside(assembled, out, work.path, manifest, overwrite=overwrite)
+    work.remove()

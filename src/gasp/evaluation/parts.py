@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import zipfile
-from pathlib import Path
 
 from gasp.evaluation.results import VideoScores
-from gasp.work.files import replacing
+from gasp.work.folder import Piece, WorkFolder
+
+_SCORES = "scores.npz"
 
 
 class Parts:
-    """One file per finished video in ``folder``, which is emptied when it belongs to another evaluation.
+    """A piece of ``work`` for each finished video; those of another evaluation go.
 
     Args:
-        folder: made where it is not there.
-        fingerprint: of the evaluation, see :meth:`gasp.evaluation.comparison.Comparison.fingerprint`.
-        count: how many videos there are.
+        work: The work folder, locked.
+        fingerprint: Of the evaluation, see :meth:`gasp.evaluation.comparison.Comparison.fingerprint`.
+        anew: Take up nothing.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, count: int) -> None:
-        self._folder, self._digits = folder, len(str(count))
-        plan = folder / "plan.json"
-        if _read_fingerprint(plan) != fingerprint:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True, exist_ok=True)
-            with replacing(plan) as temporary:
-                temporary.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
+    def __init__(self, work: WorkFolder, fingerprint: str, *, anew: bool = False) -> None:
+        self._work = work
+        self._pieces: dict[str, Piece] = {p.name: p for p in work.begin(fingerprint, anew=anew)}
 
     def load(self, place: int, identity: str) -> VideoScores | None:
         """The video at ``place`` if it was done."""
+        piece = self._pieces.get(_name(place))
+        if piece is None:
+            return None
         try:
-            scores = VideoScores.load(self._path(place))
+            scores = VideoScores.load(piece.folder / _SCORES)
         except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile):
             return None
         return scores if scores.id == identity else None
 
     def save(self, place: int, scores: VideoScores) -> None:
         """Keeps a finished video."""
-        scores.save(self._path(place))
+        folder = self._work.writing()
+        scores.save(folder / _SCORES)
+        self._work.commit(folder, _name(place), {"video": scores.id})
 
-    def _path(self, place: int) -> Path:
-        return self._folder / f"{place:0{self._digits}d}.npz"
 
-
-def _read_fingerprint(plan: Path) -> object:
-    """None where there is no plan, or none that was written here."""
-    try:
-        return json.loads(plan.read_text(encoding="utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+def _name(place: int) -> str:
+    return f"{place:06d}"

@@ -25,6 +25,10 @@ SHOWN_DIAGNOSTIC = "nss"
 """Metric of the tables over scene time and faces."""
 
 
+OUTPUTS = ("summary.md", "summary.json", "table.tex", "videos.csv", "frames.csv", "metrics.csv")
+"""Names of what :func:`write_outputs` writes; further systems have a ``metrics_<name>.csv`` of their own."""
+
+
 def write_outputs(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Writes all tables into ``folder``, each atomically; the files, in the order of their interest."""
     texts = {

@@ -17,10 +17,10 @@ from gasp.config.settings import PredictSettings
 from gasp.errors import InputError, UsageError
 from gasp.evaluation.items import Item
 from gasp.fusion.gasp import GaspFusion, Windows
-from gasp.pipeline.pipeline import Networks, Pipeline
-from gasp.pipeline.predict import predict_source
+from gasp.pipeline.pipeline import Networks
+from gasp.pipeline.predict import predict_video
 from gasp.pipeline.prediction import Prediction
-from gasp.pipeline.timing import step_of
+from gasp.pipeline.predictor import Predictor
 from gasp.video import Frame, SoundStream, VideoSource
 from gasp.video.cuts import CutDetector
 
@@ -162,6 +162,11 @@ class PipelineSystem:
             raise UsageError("sensitivity to the sound cannot be measured in a pipeline that does not listen")
 
     @property
+    def predictor(self) -> Predictor:
+        """What predicts."""
+        return Predictor(self.settings, self.networks)
+
+    @property
     def name(self) -> str:
         """Name among the systems."""
         return self.settings.pipeline.name
@@ -212,8 +217,7 @@ class PipelineSystem:
         return runs
 
     def _run(self, source: VideoSource) -> Iterator[Prediction]:
-        pipeline = Pipeline(self.settings, self.networks, step=step_of(source, self.settings))
-        return predict_source(source, pipeline)
+        return predict_video(source, self.predictor)
 
 
 class Ablation:

@@ -35,10 +35,16 @@ def predict(source: Any, **settings: Any) -> Iterator[Prediction]:
     """
     checked = PredictSettings.read(settings)
     opened = source if isinstance(source, VideoSource) else open_source(source)
-    predictor = Predictor.load(checked)
-    first = predictor.begin(opened)
-    steps = predict_pieces(opened, lambda: predictor.begin(opened), grid_of(opened, first))
-    return _close_after(opened, _predictions(steps))
+    return _close_after(opened, predict_video(opened, Predictor.load(checked)))
+
+
+def predict_video(source: VideoSource, predictor: Predictor) -> Iterator[Prediction]:
+    """Predictions of all frames of an open source, piece by piece: what ``gasp predict`` writes down.
+
+    When the source fails on the way, the frames before that are still predicted; then its error is raised.
+    """
+    grid = grid_of(source, predictor.begin(source))
+    return _predictions(predict_pieces(source, lambda: predictor.begin(source), grid))
 
 
 def predict_source(source: VideoSource, pipeline: Pipeline) -> Iterator[Prediction]:

@@ -196,6 +196,7 @@ def _interpret(values: Values, name: str, device: str, *, measures: bool) -> Inf
         )
     if dataset is not None and values.flag("write_videos"):
         logger.warning("%s: videos are written of stored frames only (reader %s)", name, STORED)
+    width, height = values.whole("width", 1, LARGEST), values.whole("height", 1, LARGEST)
     stride = values.whole("stride", 1, 10**6)
     drawing = _drawing(values)
     model = _measured_model(values, name) if dataset is None or measures else None
@@ -207,7 +208,7 @@ def _interpret(values: Values, name: str, device: str, *, measures: bool) -> Inf
         device=device,
         lists=_lists(values.inner("datasplitter_properties")),
         listed_only=values.flag("process_dataset_videos_only"),
-        size=(values.whole("height", 1, LARGEST), values.whole("width", 1, LARGEST)),
+        size=(height, width),
         stride=stride,
         sound=values.flag("enable_audio"),
         model=model,

@@ -29,8 +29,6 @@ from gasp.weights import Store, Weights, open_weights
 from gasp.weights.catalogue import Entry
 from gasp.weights.preprocessing import preprocessing_2021
 
-NO_IMAGES: Mapping[str, NDArray[np.uint8]] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
@@ -46,7 +44,7 @@ class Predicted:
     index: int
     saliency: NDArray[np.float32]
     gates: dict[str, float] | None
-    images: Mapping[str, NDArray[np.uint8]] = NO_IMAGES
+    images: Mapping[str, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,8 @@ class CuePredictor:
     def predict(self, source: VideoSource) -> Generator[Predicted, None, None]:
         """Every frame, with sound where there is any and the settings want it."""
         for one in _predictions(source, self.settings, self.networks):
-            yield Predicted(one.index, one.cues[self.cue].astype(np.float32) / np.float32(255), None)
+            saliency = one.cues[self.cue].astype(np.float32) / np.float32(255)
+            yield Predicted(one.index, saliency, None, {})
 
 
 def open_gasp(model: GaspPlan, name: str, device: str, root: Path) -> GaspPredictor:

@@ -110,14 +110,7 @@ class ResultFolder(RunFolder):
 
     def check(self, names: Iterable[str], *, overwrite: bool) -> None:
         """See :class:`RunFolder`. A ``run.json`` that is not ours is no hindrance: it is kept under another name."""
-        ours = self._ours()
-        others = sorted(self._others(names, ours))
-        if others and not overwrite:
-            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-            raise OutputError(
-                f"{self.folder} holds {', '.join(others[:_NAMED])}{more}, which no run.json there says gasp wrote. "
-                "Move them, choose another output folder, or have them replaced with --overwrite."
-            )
+        check_beside(self.folder, self.work, names, overwrite=overwrite)
 
     def describe(self, facts: RunFacts) -> dict[str, Any]:
         """See :class:`RunFolder`."""
@@ -142,27 +135,8 @@ class ResultFolder(RunFolder):
         }
 
     def publish(self, assembled: Path, manifest: dict[str, Any], *, overwrite: bool) -> None:
-        """See :class:`RunFolder`.
-
-        The old manifest goes first and the new one comes last: while there is none, nobody takes the folder for
-        complete.
-        """
-        names = sorted(item.name for item in assembled.iterdir())
-        self.check(names, overwrite=overwrite)
-        earlier = self._ours()
-        manifests.write_manifest(assembled / manifests.NAME, {**manifest, "files": names})
-        flush(assembled)
-        # Whoever comes after a power cut must know these for ours, while no manifest says so.
-        write_json(self.work / PUBLISHING, {"names": sorted({*earlier, *names})})
-        self._keep_foreign_manifest()
-        (self.folder / manifests.NAME).unlink(missing_ok=True)
-        for name in sorted({*earlier, *names}):
-            remove(self.folder / name)
-        for name in names:
-            os.replace(assembled / name, self.folder / name)
-        flush_names(self.folder)
-        os.replace(assembled / manifests.NAME, self.folder / manifests.NAME)
-        flush_names(self.folder)
+        """See :class:`RunFolder` and :func:`publish_beside`."""
+        publish_beside(assembled, self.folder, self.work, manifest, overwrite=overwrite)
 
     def publish_partial(self, assembled: Path, manifest: dict[str, Any]) -> None:
         """See :class:`RunFolder`: as ``<stem>.partial<suffix>``.
@@ -171,10 +145,12 @@ class ResultFolder(RunFolder):
         """
         earlier = manifests.read_manifest(self.folder)
         keep = earlier is not None and earlier.status == "complete"
-        ours = self._ours()
+        ours = ours_in(self.folder, self.work)
         names = sorted(item.name for item in assembled.iterdir())
         partial = {manifests.partial_name(name) for name in names}
-        write_json(self.work / PUBLISHING, {"names": sorted({*ours, *partial} - self._others(partial, ours))})
+        write_json(
+            self.work / PUBLISHING, {"names": sorted({*ours, *partial} - _others(self.folder, partial, ours))}
+        )
         for name in names:
             target = self.folder / manifests.partial_name(name)
             if target.name not in ours and os.path.lexists(target):  # somebody else's
@@ -185,26 +161,82 @@ class ResultFolder(RunFolder):
         target = self.folder / (manifests.partial_name(manifests.NAME) if keep else manifests.NAME)
         manifests.write_manifest(assembled / manifests.NAME, {**manifest, "files": names})
         if not keep:
-            self._keep_foreign_manifest()
+            _keep_foreign_manifest(self.folder)
         os.replace(assembled / manifests.NAME, target)
 
-    def _ours(self) -> set[str]:
-        """Names of what we wrote there, as manifests say, or the note of a publication that was cut short."""
-        note = read_json(self.work / PUBLISHING) or {}
-        names = note.get("names")
-        noted = {name for name in names if is_name(name)} if isinstance(names, list) else set()
-        return manifests.names_of_ours(self.folder) | noted
 
-    def _others(self, names: Iterable[str], ours: set[str]) -> set[str]:
-        return {name for name in names if name not in ours and os.path.lexists(self.folder / name)}
+def check_beside(folder: Path, work: Path, names: Iterable[str], *, overwrite: bool) -> None:
+    """Raises :class:`~gasp.errors.OutputError` where something that is not ours stands in the way of results.
 
-    def _keep_foreign_manifest(self) -> None:
-        """A ``run.json`` that we did not write, or not so, is somebody's: it gets another name."""
-        path = self.folder / manifests.NAME
-        if not os.path.lexists(path) or manifests.read_manifest(self.folder) is not None:
-            return
-        number = 1
-        while os.path.lexists(other := self.folder / f"run.{number}.json"):
-            number += 1
-        os.replace(path, other)
-        log.warning("%s was not written by gasp as it is; it is kept as %s", path, other.name)
+    Args:
+        folder: Where they are to go.
+        work: The work folder of the run.
+        names: Those of the results.
+        overwrite: Whether it may be replaced.
+    """
+    others = sorted(_others(folder, names, ours_in(folder, work)))
+    if others and not overwrite:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        raise OutputError(
+            f"{folder} holds {', '.join(others[:_NAMED])}{more}, which no run.json there says gasp wrote. "
+            "Move them, choose another output folder, or have them replaced with --overwrite."
+        )
+
+
+def publish_beside(
+    assembled: Path, folder: Path, work: Path, manifest: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    """Publishes complete results in a folder in which files of others may lie, replacing earlier ones of ours.
+
+    The old manifest goes first and the new one comes last: while there is none, nobody takes the folder for complete.
+
+    Args:
+        assembled: The folder with the results.
+        folder: Where they go.
+        work: The work folder of the run, on the same disk.
+        manifest: Goes there too, as ``run.json``, with the names of all files.
+        overwrite: Whether something that is not ours is replaced.
+
+    Raises:
+        OutputError: Something that is not ours is in the way.
+    """
+    names = sorted(item.name for item in assembled.iterdir())
+    check_beside(folder, work, names, overwrite=overwrite)
+    earlier = ours_in(folder, work)
+    manifests.write_manifest(assembled / manifests.NAME, {**manifest, "files": names})
+    flush(assembled)
+    # Whoever comes after a power cut must know these for ours, while no manifest says so.
+    write_json(work / PUBLISHING, {"names": sorted({*earlier, *names})})
+    _keep_foreign_manifest(folder)
+    (folder / manifests.NAME).unlink(missing_ok=True)
+    for name in sorted({*earlier, *names}):
+        remove(folder / name)
+    for name in names:
+        os.replace(assembled / name, folder / name)
+    flush_names(folder)
+    os.replace(assembled / manifests.NAME, folder / manifests.NAME)
+    flush_names(folder)
+
+
+def ours_in(folder: Path, work: Path) -> set[str]:
+    """Names of what we wrote in a folder, as manifests say, or the note of a publication that was cut short."""
+    note = read_json(work / PUBLISHING) or {}
+    names = note.get("names")
+    noted = {name for name in names if is_name(name)} if isinstance(names, list) else set()
+    return manifests.names_of_ours(folder) | noted
+
+
+def _others(folder: Path, names: Iterable[str], ours: set[str]) -> set[str]:
+    return {name for name in names if name not in ours and os.path.lexists(folder / name)}
+
+
+def _keep_foreign_manifest(folder: Path) -> None:
+    """A ``run.json`` that we did not write, or not so, is somebody's: it gets another name."""
+    path = folder / manifests.NAME
+    if not os.path.lexists(path) or manifests.read_listing(folder) is not None:
+        return
+    number = 1
+    while os.path.lexists(other := folder / f"run.{number}.json"):
+        number += 1
+    os.replace(path, other)
+    log.warning("%s was not written by gasp as it is; it is kept as %s", path, other.name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 NAME = "run.json"
 FORMAT = "gasp-run-1"
+EVALUATION = "gasp-evaluation-1"
+FORMATS = (FORMAT, EVALUATION)
+"""Those of manifests that list files beside them."""
 
 
 class InputFacts(BaseModel):
@@ -36,17 +39,25 @@ class FrameCounts(BaseModel):
     done: int = Field(default=0, ge=0)
 
 
-class EarlierRun(BaseModel):
-    """What is relied on of the manifest of an earlier run."""
+Kind = TypeVar("Kind", bound="Listing")
+
+
+class Listing(BaseModel):
+    """What any manifest of ours says: its format, and which files are its."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     format: str
+    files: list[str] = Field(default_factory=list)
+
+
+class EarlierRun(Listing):
+    """What is relied on of the manifest of an earlier run."""
+
     status: str
     fingerprint: str | None = None
     input: InputFacts = InputFacts()
     frames: FrameCounts = FrameCounts()
-    files: list[str] = Field(default_factory=list)
 
 
 def describe_input(source: VideoSource) -> dict[str, Any]:
@@ -68,15 +79,24 @@ def describe_input(source: VideoSource) -> dict[str, Any]:
 
 def read_manifest(folder: Path, name: str = NAME) -> EarlierRun | None:
     """The manifest in a run's folder; None when there is none that we wrote so."""
-    content = read_json(folder / name)
+    return _read(folder / name, EarlierRun, (FORMAT,))
+
+
+def read_listing(folder: Path, name: str = NAME) -> Listing | None:
+    """Which files in a folder are ours, as a manifest of any kind of ours says; None when there is none."""
+    return _read(folder / name, Listing, FORMATS)
+
+
+def _read(path: Path, kind: type[Kind], formats: Sequence[str]) -> Kind | None:
+    content = read_json(path)
     if content is None:
         return None
     try:
-        manifest = EarlierRun(**content)
+        manifest = kind(**content)
     except (ValidationError, TypeError):
         manifest = None
-    if manifest is None or manifest.format != FORMAT or not all(is_name(file) for file in manifest.files):
-        log.warning("%s is not one of ours and counts as absent", folder / name)
+    if manifest is None or manifest.format not in formats or not all(map(is_name, manifest.files)):
+        log.warning("%s is not one of ours and counts as absent", path)
         return None
     return manifest
 
@@ -97,7 +117,7 @@ def names_of_ours(folder: Path) -> set[str]:
     """Names in a run's folder that earlier runs of ours wrote, as their manifests say."""
     names: set[str] = set()
     for name in (NAME, partial_name(NAME)):
-        manifest = read_manifest(folder, name)
+        manifest = read_listing(folder, name)
         if manifest is not None:
             names |= {name, *manifest.files, *(partial_name(file) for file in manifest.files)}
     return names
