@@ -18,9 +18,10 @@ import numpy as np
 
 from gasp.config.settings import PredictSettings
 from gasp.datasets import open_set
-from gasp.results.grouped_settings import GenerateSettings
-from gasp.runs.processes import generate
+from gasp.results.grouped import GenerateSettings
+from gasp.runs.generate import generate
 from gasp.video import VideoWriter
+from gasp.work.progress import Progress
 
 RATE, HEIGHT, WIDTH = 25, 180, 320
 
@@ -66,10 +67,13 @@ def main() -> None:
         print(f"{platform.machine()}, {frames} frames of {WIDTH} x {HEIGHT}, cues {options.cues}")
         start = time.process_time()
 
-        def report(name: str, done: int, total: int) -> None:
-            if done % 500 == 0 or done == total:
+        def report(progress: Progress) -> None:
+            if progress.done % 500 == 0 or progress.done == progress.total:
                 used = time.process_time() - start
-                print(f"{done:7} frames {resident():8.0f} MiB {used:8.0f} s of processor time", flush=True)
+                print(
+                    f"{progress.done:7.0f} frames {resident():8.0f} MiB {used:8.0f} s of processor time",
+                    flush=True,
+                )
 
         generate(
             videos,

@@ -108,10 +108,12 @@ def test_a_sink_that_fails_is_named_and_told(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = (
-        "class Full:\n"
-        "    def __init__(self, folder, source): self.folder = folder\n"
+        "from gasp.results.sink import Sink\n"
+        "class Full(Sink):\n"
+        "    def begin(self, folder, source): self.folder = folder\n"
         "    def write(self, prediction): raise RuntimeError('no room')\n"
-        "    def close(self, complete): (self.folder / 'told.txt').write_text(str(complete))\n"
+        "    def join(self, pieces): pass\n"
+        f"    def close(self, complete): open({str(tmp_path / 'told.txt')!r}, 'w').write(str(complete))\n"
     )
     install(site, "full", code, "[gasp.sinks]\nfull = full:Full\n")
     clip = make_clip(tmp_path / "talk.mp4", 2)
@@ -127,5 +129,13 @@ def test_a_sink_that_fails_is_named_and_told(
     ]
     assert main(words) == 1
     assert "the sink 'full' failed (RuntimeError: no room)" in " ".join(capsys.readouterr().err.split())
-    assert (tmp_path / "out" / "talk" / "told.txt").read_text() == "False"
+    assert (tmp_path / "told.txt").read_text() == "False"
     sys.modules.pop("full", None)
+
+
+def test_what_is_no_sink_is_named(site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(site, "nothing", "def make(): return 5\n", "[gasp.sinks]\nnothing = nothing:make\n")
+    clip = make_clip(tmp_path / "talk.mp4", 2)
+    assert main(["predict", str(clip), "-o", str(tmp_path / "out"), "--sink", "nothing"]) == 2
+    assert "'nothing' is no gasp.results.sink.Sink but int" in " ".join(capsys.readouterr().err.split())
+    sys.modules.pop("nothing", None)
