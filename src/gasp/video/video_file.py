@@ -23,6 +23,7 @@ from gasp.errors import InputError, UsageError
 from gasp.naming import printable
 from gasp.video.containers import clock_origin, open_container, pick_sound, pick_video, read_packets
 from gasp.video.frames import Frame
+from gasp.video.high_range import Range, range_of, to_ordinary
 from gasp.video.pictures import over_black
 from gasp.video.sound import SoundStream
 from gasp.video.source import VideoSource
@@ -44,6 +45,8 @@ _HIGHEST_RATE = 1000
 _SHORTEST = 1e-3
 # Pixels are not meant to be wider or higher than this; DVDs have up to 1.46, anamorphic film 2.
 _LARGEST_ASPECT = 4
+# Bytes for a pixel of the packed formats.
+_BYTES = {"rgb24": 3, "rgba": 4, "rgb48le": 6}
 # Encoders round sizes: this close to 1, pixels are square.
 _SQUARE = 0.01
 
@@ -56,7 +59,7 @@ class VideoFile(VideoSource):
     alpha are laid over black, 10- and 16-bit pictures are converted to 8 bits, and pictures whose size
     changes on the way are scaled to the size of the first. Where pixels are not square, pictures are made wider or
     narrower, so that people have their shape. Colours are as FFmpeg understands them (BT.601 where the file does not
-    say).
+    say); high dynamic range (PQ, HLG) and wide gamut (BT.2020) are brought to those of an ordinary screen.
 
     ``fps`` replaces the average rate only where the file has none.
     """
@@ -78,6 +81,12 @@ class VideoFile(VideoSource):
             raise InputError(f"{path} has a video stream, but no picture in it can be decoded.")
         self._decoded_size = run.size
         self._turned = run.turned
+        if run.range is not None and run.range.high:
+            _log.warning(
+                "%s: high dynamic range (%s), brought to the range of an ordinary screen.",
+                path,
+                run.range.transfer,
+            )
         self.height, self.width = first.height, first.width
         self.start_time = first.time
         self.frame_count = self._header_count or (
@@ -196,7 +205,8 @@ class _Pass:
     """One run through a file, with its own decoder.
 
     ``aspect`` is the width of a stored pixel by its height. ``size`` is the (width, height) of the pictures as
-    stored; None for that of the first one decoded. ``turned``: whether that lay on its side.
+    stored; None for that of the first one decoded. ``turned``: whether that lay on its side. ``range``: how its
+    code values mean light, where that is not the ordinary way.
     """
 
     def __init__(
@@ -209,6 +219,7 @@ class _Pass:
     ) -> None:
         self.size = size
         self.turned = False
+        self.range: Range | None = None
         self._aspect = aspect
         self.damaged = 0
         self.rescaled = 0
@@ -285,10 +296,13 @@ class _Pass:
     def _upright_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         self.size = self.size or (frame.width, frame.height)
         self.rescaled += (frame.width, frame.height) != self.size
-        kind = "rgba" if _has_alpha(frame) else "rgb24"
+        self.range = range_of(frame)
+        kind = "rgb48le" if self.range else "rgba" if _has_alpha(frame) else "rgb24"
         converted = self._converter.reformat(frame, *self._shown_size(), format=kind, threads=1)
-        pixels = _pixels(converted, len(kind.rstrip("24")))
-        if converted is frame:  # nothing to convert: the memory is the decoder's
+        pixels = _pixels(converted, _BYTES[kind])
+        if self.range:
+            pixels = to_ordinary(pixels.view("<u2"), self.range)
+        elif converted is frame:  # nothing to convert: the memory is the decoder's
             pixels = pixels.copy()
         if kind == "rgba":
             pixels = over_black(pixels)
@@ -312,11 +326,11 @@ def _has_alpha(frame: VideoFrame) -> bool:
     return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
 
 
-def _pixels(frame: VideoFrame, channels: int) -> NDArray[np.uint8]:
-    """The memory of a packed picture as an array (H, W, channels), not copied."""
+def _pixels(frame: VideoFrame, size: int) -> NDArray[np.uint8]:
+    """The memory of a packed picture with ``size`` bytes for a pixel as an array (H, W, size), not copied."""
     plane = frame.planes[0]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height]
-    return rows[:, : frame.width * channels].reshape(frame.height, frame.width, channels)
+    return rows[:, : frame.width * size].reshape(frame.height, frame.width, size)
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
