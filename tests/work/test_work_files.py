@@ -132,7 +132,7 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     with replacing(path) as temporary:
         temporary.write_text("one")
         assert not path.exists()
-    with pytest.raises(ValueError, match="stop"), replacing(path) as temporary:
+    with pytest.raises(ValueError, match="stop"), replacing(path) as temporary:  # noqa: PT012
         temporary.write_text("two")
         raise ValueError("stop")
     assert path.read_text() == "one"
