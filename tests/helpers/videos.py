@@ -59,10 +59,14 @@ def write_video(
     sound_codec: str = "aac",
     sound_start: float = 0.0,
     sound_gap: tuple[float, float] | None = None,
+    pixel_aspect: Fraction | None = None,
+    colours: tuple[int, int, int] | None = None,
 ) -> Path:
     """Encode ``frames`` (T, H, W, 3) and ``sound`` (channels, n); every picture is shown at its own time.
 
-    Sound between ``sound_gap[0]`` and ``sound_gap[1]`` seconds is left out of the file.
+    Sound between ``sound_gap[0]`` and ``sound_gap[1]`` seconds is left out of the file. ``pixel_aspect``: width of a
+    pixel by its height. ``colours``: what the file says of its primaries, transfer characteristics and matrix (codes of
+    ITU-T H.273); nothing is converted.
     """
     times = [index / fps for index in range(len(frames))] if times is None else times
     with av.open(str(path), "w") as output:
@@ -74,6 +78,11 @@ def write_video(
             if codec in ("libx264", "libvpx-vp9", "libvpx")
             else 1 / Fraction(fps).limit_denominator(1001)
         )
+        if pixel_aspect is not None:
+            video.codec_context.sample_aspect_ratio = pixel_aspect
+        if colours is not None:
+            context = video.codec_context
+            context.color_primaries, context.color_trc, context.colorspace = colours
         audio = None
         if sound is not None:
             layout = "mono" if len(sound) == 1 else "stereo"

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from gasp.video.frames import Frame
 from gasp.work.folder import WorkFolder
 from gasp.work.interrupts import uninterrupted
 from gasp.work.progress import Progress, Report, silent
-from helpers.predictions import FRAMES, predict_frame
+from helpers.predictions import FRAMES, HEIGHT, WIDTH, predict_frame
 from helpers.talk_clip import StandInPredictor
+from helpers.videos import moving_square, write_video
 
 ALL = OutputSettings(overlay=True, grid=True, maps="png", map_size=(36, 24))
 TABLES = OutputSettings(overlay=False, report=False)
@@ -750,3 +752,27 @@ def test_generating_and_predicting_take_up_only_their_own(tmp_path: Path) -> Non
         assert work.begin("two") == []
     with pytest.raises(GaspError), work.locked(), WorkFolder(tmp_path / ".partial").locked():
         pass
+
+
+def test_tables_count_in_source_pixels_and_videos_keep_the_shape(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "dv.mp4", moving_square(12, WIDTH // 2, HEIGHT), pixel_aspect=Fraction(2))
+    with open_source(path) as source:
+        interrupt(tmp_path, source, 9)
+        go(tmp_path, source)
+    folder = tmp_path / "talk"
+    first = read_table(folder / "people.csv")[0]
+    assert [float(first[side]) for side in ("x1", "y1", "x2", "y2")] == [5, 12, 15, 36]
+    frame = predict_frame(Frame(0, 0.0, np.zeros((HEIGHT, WIDTH, 3), np.uint8)))
+    focus = read_table(folder / "frames.csv")[0]
+    assert float(focus["focus_x"]) == pytest.approx(frame.focus.x / 2, abs=0.11)
+    assert float(focus["focus_y"]) == frame.focus.y
+    with open_source(folder / "overlay.mp4") as overlay:
+        assert (overlay.width, overlay.height, overlay.stored_size) == (WIDTH, HEIGHT, (WIDTH, HEIGHT))
+    about = json.loads((folder / "run.json").read_text())["input"]
+    told = {
+        name: about[name] for name in ("width", "height", "pixel_aspect", "display_width", "display_height")
+    }
+    assert told == {
+        "width": WIDTH // 2, "height": HEIGHT, "pixel_aspect": 2.0,
+        "display_width": WIDTH, "display_height": HEIGHT,
+    }  # fmt: skip

@@ -47,7 +47,8 @@ _CACHED = 2  # videos whose fixations are kept in memory
 class Video:
     """One video: where it is, its size in pixels, pictures per second and number of pictures.
 
-    ``first_frame`` is when picture 0 appears, in seconds on the container's clock.
+    Pixels are those of the file; ``pixel_aspect`` is their width by their height. ``first_frame`` is when picture 0
+    appears, in seconds on the container's clock.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Video:
     frames: int
     has_audio: bool
     first_frame: float
+    pixel_aspect: float = 1.0
 
     def time(self, frame_index: int) -> float:
         """The middle of picture ``frame_index``'s time on screen, in seconds on the container's clock."""
@@ -70,12 +72,12 @@ def probe_video(name: str, path: Path) -> Video:
         return Video(
             name,
             path,
-            source.width,
-            source.height,
+            *source.stored_size,
             source.fps,
             source.frame_count or 0,
             source.has_sound,
             source.start_time,
+            source.pixel_aspect,
         )
 
 

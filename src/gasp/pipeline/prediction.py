@@ -12,7 +12,7 @@ from gasp.faces.face import Face
 
 
 class Focus(NamedTuple):
-    """The most salient point: x and y in source pixels (pixel centres), and the map's value there (0..1)."""
+    """The most salient point: x and y in pixels of the picture (pixel centres), and the map's value there (0..1)."""
 
     x: float
     y: float
@@ -27,7 +27,8 @@ class Prediction:
     network's map is constant), covering the whole picture.
     ``gates``: one score in 0..1 per modality, or None where the fusion has no gates.
     ``cues``: the drawn cue maps by modality name, uint8 (h, w) grey or (h, w, 3) RGB, covering the whole picture.
-    ``faces``: tracked faces, boxes in source pixels. ``image``: the source frame, RGB uint8 (H, W, 3).
+    ``faces``: tracked faces, boxes in pixels of ``image``. ``image``: the source frame, RGB uint8 (H, W, 3), with
+    square pixels; tables count in those of the file (see :attr:`~gasp.video.VideoSource.stored_size`).
     ``failed``: the fusion network gave no proper map for this frame; what stands here was made without the frame
     itself, or is nothing.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,7 +43,7 @@ class Predictor:
 
     def weights(self) -> list[dict[str, str]]:
         """What a manifest says of each file of weights."""
-        return [{"name": name, **describe(path)} for name, path in self.networks.weights.items()]
+        return [{"name": name, **_described(path)} for name, path in self.networks.weights.items()]
 
     def statements(self) -> dict[str, str]:
         """What each cue says, in words, by name."""
@@ -60,3 +62,17 @@ class Predictor:
 def _statement(cue: str) -> str:
     entry = CUES.get(cue) or PUBLISHED_CUES.get(cue)
     return "a cue of another package" if entry is None else entry.statement
+
+
+def _described(path: Path) -> dict[str, str]:
+    """What is said of weights, whose checksum is the same for a thousand videos; files that change are read again."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    state = tuple(
+        (str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()
+    )
+    return dict(_description(path, state))
+
+
+@lru_cache(maxsize=64)
+def _description(path: Path, _state: tuple[tuple[str, int, int], ...]) -> dict[str, str]:
+    return describe(path)

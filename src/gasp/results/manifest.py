@@ -62,14 +62,22 @@ class EarlierRun(Listing):
 
 
 def describe_input(source: VideoSource) -> dict[str, Any]:
-    """The source in plain values, with the SHA-256 that :func:`gasp.work.files.checksum` gives."""
+    """The source in plain values, with the SHA-256 that :func:`gasp.work.files.checksum` gives.
+
+    ``width`` and ``height`` are in source pixels, as coordinates in tables are; ``pixel_aspect`` is the width of such a
+    pixel by its height. Pictures with square pixels, as networks see them, have the display size.
+    """
     path = source.path
+    width, height = source.stored_size
     return {
         "name": source.name,
         "path": None if path is None else str(path.absolute()),
         "sha256": None if path is None else checksum(path),
-        "width": source.width,
-        "height": source.height,
+        "width": width,
+        "height": height,
+        "pixel_aspect": round(source.pixel_aspect, 6),
+        "display_width": source.width,
+        "display_height": source.height,
         "fps": source.fps,
         "duration": source.duration,
         "frame_count": source.frame_count,

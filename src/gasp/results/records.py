@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from gasp.pipeline.prediction import Prediction
 class PersonRecord:
     """One face in one frame.
 
-    ``box``: x1, y1, x2, y2 in source pixels. ``attention``: share (0..1) of the map's mass within the box.
+    ``box``: x1, y1, x2, y2 in pixels. ``attention``: share (0..1) of the map's mass within the box.
     ``found``: what cues say of the face, e.g. ``gaze_yaw`` in degrees.
     """
 
@@ -34,9 +34,9 @@ class PersonRecord:
 class FrameRecord:
     """One frame in numbers.
 
-    ``frame`` counts from 0, ``time`` is in seconds, ``focus_x`` and ``focus_y`` in source pixels,
-    ``focus_value`` the map's value there. ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty
-    without gates.
+    ``frame`` counts from 0, ``time`` is in seconds, ``focus_x`` and ``focus_y`` in pixels, ``focus_value`` the map's
+    value there. Pixels are those of the predicted picture until :meth:`scaled` makes them those of the file.
+    ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty without gates.
     """
 
     frame: int
@@ -51,6 +51,18 @@ class FrameRecord:
     def to_json(self) -> str:
         """One line of JSON."""
         return json.dumps(asdict(self), separators=(",", ":"))
+
+    def scaled(self, across: float, down: float) -> FrameRecord:
+        """The record in other pixels: so many of them for one, across and down."""
+        if across == down == 1:
+            return self
+        people = [replace(person, box=_scaled(person.box, across, down)) for person in self.people]
+        return replace(
+            self,
+            focus_x=round(self.focus_x * across, 1),
+            focus_y=round(self.focus_y * down, 1),
+            people=people,
+        )
 
     @classmethod
     def from_json(cls, line: str) -> FrameRecord:
@@ -127,3 +139,10 @@ def read_records(path: Path) -> Iterator[FrameRecord]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield FrameRecord.from_json(line)
+
+
+def _scaled(
+    box: tuple[float, float, float, float], across: float, down: float
+) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = box
+    return round(x1 * across, 1), round(y1 * down, 1), round(x2 * across, 1), round(y2 * down, 1)

@@ -64,9 +64,12 @@ class Pieces(Sequence[SinkPiece]):
         return len(self.pieces)
 
     def records(self) -> Iterator[FrameRecord]:
-        """All frames in numbers, in order."""
+        """All frames in numbers, in order, in source pixels."""
+        width, height = self.source.stored_size
+        across, down = width / self.source.width, height / self.source.height
         for piece in self.pieces:
-            yield from read_records(piece.records)
+            for record in read_records(piece.records):
+                yield record.scaled(across, down)
 
 
 class Sink(ABC):

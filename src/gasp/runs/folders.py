@@ -16,6 +16,7 @@ from gasp.results.manifest import read_manifest
 from gasp.work.files import checksum
 from gasp.work.folder import NAME as WORK
 from gasp.work.folder import read_plan
+from gasp.work.journal import NAME as JOURNAL
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ _LONGEST = 120
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for itself."""
 
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
-"""Signs that no name of a folder should hold: separators, control signs, marks of direction, and what is no text."""
+_UNSAFE = frozenset('<>:"/\\|?*')
+"""Signs that no name of a folder should hold, beside those that cannot be printed."""
 
 
 def choose_folders(inputs: Sequence[str | Path], out: Path) -> list[str]:
@@ -45,7 +46,7 @@ def choose_folders(inputs: Sequence[str | Path], out: Path) -> list[str]:
             name, number = f"{stem}-{number}", number + 1
         if kept:
             log.warning(
-                "%s holds results of another input; those of %s go to %s",
+                "%s is there already and not for this input; the results of %s go to %s",
                 *(out / kept, printable(path), out / name),
             )
         taken[name] = path
@@ -59,9 +60,9 @@ def folder_name(path: Path) -> str:
     """
     # What follows a dot in a folder's name is no suffix.
     stem = path.name if _is_folder(path) else path.stem
-    safe = _UNSAFE.sub("_", stem).strip(" .")
+    safe = "".join("_" if sign in _UNSAFE or not sign.isprintable() else sign for sign in stem).strip(" .")
     safe = safe.encode("utf-8")[:_LONGEST].decode("utf-8", "ignore").rstrip(" .")
-    if safe and safe == stem and not _RESERVED.fullmatch(safe):
+    if safe and safe == stem and safe != JOURNAL and not _RESERVED.fullmatch(safe):
         return safe
     digest = hashlib.sha256(os.fsencode(stem)).hexdigest()[:6]
     return f"{safe}-{digest}" if safe else f"input-{digest}"
@@ -86,6 +87,8 @@ def _is_folder(path: Path) -> bool:
 
 def _is_for(folder: Path, path: Path) -> bool:
     """Whether results of the input ``path`` may go to the folder: there are none, or none of another input."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        return False  # a file of somebody's
     known = _input_of(folder)
     if not isinstance(known.get("path"), str) or Path(known["path"]) == path:
         return True

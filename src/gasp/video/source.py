@@ -21,9 +21,9 @@ class VideoSource(ABC):
     arrays can be iterated again and again; generators once.
 
     ``name``: the file's name without suffix. ``path``: None for pictures in memory. ``width`` and ``height``:
-    pixels, upright. ``fps``: average rate. ``frame_count``: how many pictures to expect, None when unknown
-    (the header's word or an estimate, not a promise). ``duration``: seconds, None when unknown.
-    ``start_time``: the first picture's time in seconds on the clock of :attr:`Frame.time`.
+    of the pictures that come, in pixels: upright, and pixels are square. ``fps``: average rate. ``frame_count``: how
+    many pictures to expect, None when unknown (the header's word or an estimate, not a promise). ``duration``: seconds,
+    None when unknown. ``start_time``: the first picture's time in seconds on the clock of :attr:`Frame.time`.
     ``has_sound``: whether there is sound to read. ``skipped``: damaged packets, and pictures that are damaged or
     missing, in the latest pass.
 
@@ -46,6 +46,17 @@ class VideoSource(ABC):
     seekable: bool = True
     live: bool = False
     clock: Clock = "media"
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height in source pixels, those of the file (upright): tables count in them."""
+        return self.width, self.height
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a source pixel by its height, as shown; 1 for square ones."""
+        width, height = self.stored_size
+        return self.width * height / (width * self.height)
 
     @abstractmethod
     def frames(self, start_index: int = 0, every: int = 1) -> Iterator[Frame]:

@@ -23,6 +23,7 @@ from gasp.errors import InputError, UsageError
 from gasp.naming import printable
 from gasp.video.containers import clock_origin, open_container, pick_sound, pick_video, read_packets
 from gasp.video.frames import Frame
+from gasp.video.high_range import Range, range_of, to_ordinary
 from gasp.video.pictures import over_black
 from gasp.video.sound import SoundStream
 from gasp.video.source import VideoSource
@@ -42,6 +43,12 @@ _INDEXED = ("mp4", "matroska")
 _HIGHEST_RATE = 1000
 # Seconds between two pictures that carry the same time stamp.
 _SHORTEST = 1e-3
+# Pixels are not meant to be wider or higher than this; DVDs have up to 1.46, anamorphic film 2.
+_LARGEST_ASPECT = 4
+# Bytes for a pixel of the packed formats.
+_BYTES = {"rgb24": 3, "rgba": 4, "rgb48le": 6}
+# Encoders round sizes: this close to 1, pixels are square.
+_SQUARE = 0.01
 
 
 class VideoFile(VideoSource):
@@ -50,8 +57,9 @@ class VideoFile(VideoSource):
     Times are the file's own time stamps, also where the frame rate varies; a picture without a usable stamp
     comes one frame after the one before. Rotation and mirroring in the metadata are applied. Pictures with
     alpha are laid over black, 10- and 16-bit pictures are converted to 8 bits, and pictures whose size
-    changes on the way are scaled to the size of the first. Pixels are taken as square and colours as FFmpeg
-    understands them (BT.601 where the file does not say).
+    changes on the way are scaled to the size of the first. Where pixels are not square, pictures are made wider or
+    narrower, so that people have their shape. Colours are as FFmpeg understands them (BT.601 where the file does not
+    say); high dynamic range (PQ, HLG) and wide gamut (BT.2020) are brought to those of an ordinary screen.
 
     ``fps`` replaces the average rate only where the file has none.
     """
@@ -66,17 +74,31 @@ class VideoFile(VideoSource):
             self.fps = next((float(rate) for rate in rates if rate and rate <= _HIGHEST_RATE), fps)
             self.duration = _duration(container, stream)
             self._header_count = stream.frames
-            run = _Pass(container, stream, self.fps)
+            self._aspect = _pixel_aspect(container, stream, path)
+            run = _Pass(container, stream, self.fps, self._aspect)
             first = next(run.pictures(0, 1), None)
         if first is None or run.size is None:
             raise InputError(f"{path} has a video stream, but no picture in it can be decoded.")
-        self._stored_size = run.size
+        self._decoded_size = run.size
+        self._turned = run.turned
+        if run.range is not None and run.range.high:
+            _log.warning(
+                "%s: high dynamic range (%s), brought to the range of an ordinary screen.",
+                path,
+                run.range.transfer,
+            )
         self.height, self.width = first.height, first.width
         self.start_time = first.time
         self.frame_count = self._header_count or (
             max(1, round(self.duration * self.fps)) if self.duration else None
         )
         self.skipped = 0
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height in source pixels, upright."""
+        width, height = self._decoded_size
+        return (height, width) if self._turned else (width, height)
 
     def frames(self, start_index: int = 0, every: int = 1) -> Iterator[Frame]:
         """Iterate from picture ``start_index``, yielding each ``every``-th; the others are not converted.
@@ -112,7 +134,9 @@ class VideoFile(VideoSource):
     def _new_pass(self) -> Iterator[_Pass]:
         assert self.path is not None
         with open_container(self.path) as container:
-            yield _Pass(container, _video_of(container, self.path), self.fps, self._stored_size)
+            yield _Pass(
+                container, _video_of(container, self.path), self.fps, self._aspect, self._decoded_size
+            )
 
     def _watched(self, run: _Pass, pictures: Iterator[Frame]) -> Iterator[Frame]:
         """Keep count of what is left out, and say so once at the end."""
@@ -156,6 +180,19 @@ def _duration(container: InputContainer, stream: VideoStream) -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
+def _pixel_aspect(container: InputContainer, stream: VideoStream, path: Path) -> float:
+    """Width of a stored pixel by its height; 1 where that is as good as square, or cannot be meant."""
+    ratio = stream.sample_aspect_ratio
+    if (
+        not ratio or container.format.name == "gif"
+    ):  # browsers pass over that of a GIF, and so do those who make them
+        return 1.0
+    if not 1 / _LARGEST_ASPECT <= ratio <= _LARGEST_ASPECT:
+        _log.warning("%s: its pixels cannot be %s times as wide as high; taken as square.", path, ratio)
+        return 1.0
+    return 1.0 if abs(ratio - 1) < _SQUARE else float(ratio)
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a picture is: its time stamp, and that of the key frame to decode from."""
@@ -167,13 +204,23 @@ class _Place:
 class _Pass:
     """One run through a file, with its own decoder.
 
-    ``size`` is the (width, height) of the pictures as stored; None for that of the first one decoded.
+    ``aspect`` is the width of a stored pixel by its height. ``size`` is the (width, height) of the pictures as
+    stored; None for that of the first one decoded. ``turned``: whether that lay on its side. ``range``: how its
+    code values mean light, where that is not the ordinary way.
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, fps: float, size: tuple[int, int] | None = None
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        fps: float,
+        aspect: float = 1.0,
+        size: tuple[int, int] | None = None,
     ) -> None:
         self.size = size
+        self.turned = False
+        self.range: Range | None = None
+        self._aspect = aspect
         self.damaged = 0
         self.rescaled = 0
         self.reached = 0  # the index after that of the last picture decoded
@@ -249,14 +296,24 @@ class _Pass:
     def _upright_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         self.size = self.size or (frame.width, frame.height)
         self.rescaled += (frame.width, frame.height) != self.size
-        kind = "rgba" if _has_alpha(frame) else "rgb24"
-        converted = self._converter.reformat(frame, *self.size, format=kind, threads=1)
-        pixels = _pixels(converted, len(kind.rstrip("24")))
-        if converted is frame:  # nothing to convert: the memory is the decoder's
+        self.range = range_of(frame)
+        kind = "rgb48le" if self.range else "rgba" if _has_alpha(frame) else "rgb24"
+        converted = self._converter.reformat(frame, *self._shown_size(), format=kind, threads=1)
+        pixels = _pixels(converted, _BYTES[kind])
+        if self.range:
+            pixels = to_ordinary(pixels.view("<u2"), self.range)
+        elif converted is frame:  # nothing to convert: the memory is the decoder's
             pixels = pixels.copy()
         if kind == "rgba":
             pixels = over_black(pixels)
-        return np.ascontiguousarray(_upright(pixels, frame))
+        matrix = _display_matrix(frame)
+        self.turned = _lies_on_its_side(matrix)
+        return np.ascontiguousarray(_upright(pixels, matrix))
+
+    def _shown_size(self) -> tuple[int, int]:
+        """Width and height of the pictures with square pixels, before they are brought upright."""
+        assert self.size is not None
+        return max(1, round(self.size[0] * self._aspect)), self.size[1]
 
 
 def _read_only(container: InputContainer, stream: VideoStream) -> None:
@@ -269,22 +326,31 @@ def _has_alpha(frame: VideoFrame) -> bool:
     return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
 
 
-def _pixels(frame: VideoFrame, channels: int) -> NDArray[np.uint8]:
-    """The memory of a packed picture as an array (H, W, channels), not copied."""
+def _pixels(frame: VideoFrame, size: int) -> NDArray[np.uint8]:
+    """The memory of a packed picture with ``size`` bytes for a pixel as an array (H, W, size), not copied."""
     plane = frame.planes[0]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height]
-    return rows[:, : frame.width * channels].reshape(frame.height, frame.width, channels)
+    return rows[:, : frame.width * size].reshape(frame.height, frame.width, size)
 
 
-def _upright(pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
-    """Apply the display matrix, rounded to quarter turns and mirrorings (ISO 14496-12, 8.3.2)."""
+def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+    """(a, b, c, d): the stored point (x, y) is shown at (a x + c y, b x + d y) (ISO 14496-12, 8.3.2)."""
     side_data: Any = frame.side_data
     if "DISPLAYMATRIX" not in {entry.type.name for entry in side_data}:
-        return pixels
+        return 1, 0, 0, 1
     matrix = np.frombuffer(side_data["DISPLAYMATRIX"], np.int32)
-    # The stored point (x, y) is shown at (a x + c y, b x + d y).
-    a, b, c, d = (int(matrix[place]) for place in (0, 1, 3, 4))
-    if abs(a) + abs(d) < abs(b) + abs(c):
+    return int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4])
+
+
+def _lies_on_its_side(matrix: tuple[int, int, int, int]) -> bool:
+    a, b, c, d = matrix
+    return abs(a) + abs(d) < abs(b) + abs(c)
+
+
+def _upright(pixels: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Apply the display matrix, rounded to quarter turns and mirrorings."""
+    a, b, c, d = matrix
+    if _lies_on_its_side(matrix):
         pixels, a, d = pixels.swapaxes(0, 1), c, b
     if a < 0:
         pixels = pixels[:, ::-1]

@@ -86,7 +86,7 @@ class Viewing:
         if place is None and placement.screen is None:
             place = self.rectangle
             if self.corner is not None:
-                place = Rectangle(*self.corner, video.width, video.height)
+                place = Rectangle(*self.corner, video.width * video.pixel_aspect, video.height)
         if place is None:
             screen = placement.screen or self.screen
             if screen is None:
@@ -110,8 +110,9 @@ class Viewing:
 
 def fitted(video: Video, screen: tuple[int, int]) -> Rectangle:
     """The video in the middle of a screen, as large as fits."""
-    scale = min(screen[0] / video.width, screen[1] / video.height)
-    width, height = scale * video.width, scale * video.height
+    shown = video.width * video.pixel_aspect  # stored pixels need not be square
+    scale = min(screen[0] / shown, screen[1] / video.height)
+    width, height = scale * shown, scale * video.height
     return Rectangle((screen[0] - width) / 2, (screen[1] - height) / 2, width, height)
 
 
