@@ -134,6 +134,32 @@ def test_images_that_are_missing_leave_holes(tmp_path: Path) -> None:
         assert told(later) == [one for one in told(whole) if one[0] >= first]
 
 
+def unsteady(count: int = 37) -> VideoSource:
+    """Frames at times of their own, and noise as sound."""
+    times = np.cumsum(np.random.default_rng(3).uniform(0.005, 0.08, count))
+    noise = np.random.default_rng(0).normal(0, 0.2, 16000 * 3).astype(np.float32)
+    frames = [Frame(i, float(times[i]), np.full((12, 16, 3), i, np.uint8)) for i in range(count)]
+    source = open_source(frames, sound=Sound(noise, 16000, 0.0))
+    source.seekable = True
+    return source
+
+
+@pytest.mark.parametrize("latency", [0, 2, 5])
+def test_where_frames_are_no_equal_times_apart(latency: int) -> None:
+    """The sound of a piece's last frame lasts to the first one of the next piece, whether that is computed or not."""
+
+    def predictor() -> StandInPredictor:
+        return StandInPredictor(settings(), latency=latency)
+
+    whole = walk(unsteady(), predictor())
+    assert [index for _, index, _ in told(whole)] == list(range(37))
+    for first in range(5):
+        before = Before([e.people for e in whole if isinstance(e, Ended)][first - 1]) if first else None
+        middle = walk(unsteady(), predictor(), first=first, until=first + 1, before=before)
+        assert told(middle) == [one for one in told(whole) if one[0] == first]
+        assert ends(middle) == [(first, False)]
+
+
 def test_a_generator_is_one_piece() -> None:
     images = (np.full((12, 16, 3), i, np.uint8) for i in range(30))
     predictor = StandInPredictor(settings(), warm_up=4)

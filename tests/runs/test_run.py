@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -403,6 +403,64 @@ def test_every_other_frame_and_cues_that_look_ahead(
     assert content(tmp_path / "talk") == content(tmp_path / "whole" / "talk")
 
 
+@pytest.mark.parametrize("latency", [0, 3, 9])
+def test_a_source_that_fails_for_a_while(
+    tmp_path: Path, source: VideoSource, latency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was cut off is no whole piece: the next run, whose source is well, leaves what an undisturbed one does."""
+
+    def predictor() -> StandInPredictor:
+        return StandInPredictor(latency=latency)
+
+    go(tmp_path / "whole", source, predictor(), outputs=TABLES)
+    frames = type(source).frames
+
+    def torn(self: VideoSource, start_index: int = 0, every: int = 1) -> Iterator[Frame]:
+        for frame in frames(self, start_index, every):
+            if frame.index == 18:
+                raise InputError("torn")
+            yield frame
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(source), "frames", torn)
+        with pytest.raises(InputError, match="torn"):
+            go(tmp_path, source, predictor(), outputs=TABLES)
+    rows = read_table(tmp_path / "talk" / "frames.partial.csv")
+    assert [int(row["frame"]) for row in rows] == list(range(len(rows)))
+    assert 16 <= len(rows) <= 18
+    go(tmp_path, source, predictor(), outputs=TABLES)
+    assert content(tmp_path / "talk") == content(tmp_path / "whole" / "talk")
+
+
+@pytest.mark.parametrize("after", [5, 13, 20, 25])
+def test_pieces_without_a_single_image(tmp_path: Path, after: int) -> None:
+    """Damaged images make a hole larger than a piece; pieces are shorter than what is computed before them."""
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    for index in range(40):
+        ok, data = cv2.imencode(".png", np.full((64, 96, 3), index, np.uint8))
+        assert ok
+        hole = 8 <= index < 18 or index in (24, 25, 26, 27)
+        (folder / f"{index:03d}.png").write_bytes(b"damaged" if hole else data.tobytes())
+
+    def predictor() -> StandInPredictor:
+        small = PredictSettings(piece=4, batch=4, cues=("captured", "faces"))
+        return StandInPredictor(small, warm_up=10)
+
+    with open_source(folder) as shots:
+        go(tmp_path / "whole", shots, predictor(), outputs=TABLES)
+    with open_source(folder) as shots, pytest.raises(KeyboardInterrupt):
+        go(tmp_path, shots, predictor(), outputs=TABLES, report=stopping(after))
+    with open_source(folder) as shots:
+        go(tmp_path, shots, predictor(), outputs=TABLES)
+    assert content(tmp_path / "talk") == content(tmp_path / "whole" / "talk")
+    whole, resumed = (
+        json.loads((out / "talk" / "run.json").read_text())["frames"]
+        for out in (tmp_path / "whole", tmp_path)
+    )
+    assert whole == resumed == {"done": 26, "skipped": 14, "failed": 0}
+
+
 # --- trouble with the disk -----------------------------------------------------------------------------------
 
 
@@ -552,9 +610,17 @@ def test_a_work_folder_that_leads_elsewhere(tmp_path: Path, source: VideoSource)
 
 
 @pytest.mark.parametrize(
-    "text", [*HOSTILE, '{"frames": null}', '{"input": {"path": 5}}', '{"format": "gasp-run-1", "status": "complete", '
-             '"files": ["../../victim"]}', '{"format": "gasp-run-1", "status": "complete", "frames": {"done": "x"}}'],
-)  # fmt: skip
+    "text",
+    [
+        *HOSTILE,
+        '{"frames": null}',
+        '{"input": {"path": 5}}',
+        '{"format": "gasp-run-1", "status": "complete", "files": ["../../victim"]}',
+        '{"format": "gasp-run-1", "status": "complete", "frames": {"done": "x"}}',
+        '{"format": "gasp-run-1", "files": ["notes.txt"]}',
+        '{"format": "gasp-run-1", "status": "complete", "files": ["\\ud800"]}',
+    ],
+)
 def test_a_manifest_that_is_not_ours_is_kept_and_relied_on_for_nothing(
     tmp_path: Path, source: VideoSource, text: str
 ) -> None:
@@ -595,6 +661,26 @@ def test_what_appears_while_a_run_is_under_way_is_not_replaced(tmp_path: Path, s
     predictor = StandInPredictor()
     go(tmp_path, source, predictor)
     assert predictor.computed == []
+
+
+def test_unfinished_results_of_others_stay(tmp_path: Path, source: VideoSource) -> None:
+    """What is called like unfinished results of ours, and is none, survives interruptions and complete runs."""
+    folder = tmp_path / "talk"
+    mine = [
+        folder / "maps.partial" / "mine.png",
+        folder / "frames.partial.csv",
+        folder / "overlay.partial.mp4",
+    ]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    for after in (12, 20):
+        interrupt(tmp_path, source, after)
+    for _ in range(2):
+        go(tmp_path, source)
+        go(tmp_path, source, StandInPredictor(files=(("glance", "2"),)))
+    assert [path.read_text() for path in mine] == ["mine"] * 3
+    assert not (folder / "people.partial.csv").exists()
 
 
 def test_files_beside_ours_stay(tmp_path: Path, source: VideoSource) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from gasp.config.settings import PredictSettings
 from gasp.faces.glance_reader import Glimpse
@@ -302,15 +303,20 @@ class _Walk:
 def _frames(
     source: VideoSource, grid: Grid, first: int, until: int | None, reach: int, before: Before
 ) -> Iterator[Frame]:
-    """The frames that the pieces need."""
-    stop = None if until is None else grid.span(until - 1).stop
-    limit = None if stop is None else stop + _whole_blocks(reach // grid.every, grid.block) * grid.every
+    """The frames that the pieces need, and one more, whose time tells how long the last one is shown."""
+    limit = _limit(grid, until, reach)
     # In a damaged file, frames can only be counted from the beginning.
     source.skipped = before.skipped
     for frame in source.frames(grid.span(first).begin, grid.every):
+        yield frame
         if limit is not None and frame.index >= limit:
             return
-        yield frame
+
+
+def _limit(grid: Grid, until: int | None, reach: int) -> int | None:
+    """The index from which on the pieces up to ``until`` need no frames."""
+    stop = None if until is None else grid.span(until - 1).stop
+    return None if stop is None else stop + _whole_blocks(reach // grid.every, grid.block) * grid.every
 
 
 def _with_sound(
@@ -327,7 +333,10 @@ def _with_sound(
     heard = settings.sound and source.has_sound
     streams: dict[int, SoundStream | None] = {}
     number = first
-    for block in _blocks(with_ends(frames, step_of(source, settings)), grid):
+    limit = _limit(grid, until, reach)
+    timed = with_ends(frames, step_of(source, settings))
+    needed = timed if limit is None else takewhile(lambda item: item[0].index < limit, timed)
+    for block in _blocks(needed, grid):
         index = block[0][0].index
         while (until is None or number < until) and grid.span(number).begin <= index:
             if grid.length is None and streams:

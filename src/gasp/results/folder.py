@@ -151,10 +151,11 @@ class ResultFolder(RunFolder):
         write_json(
             self.work / PUBLISHING, {"names": sorted({*ours, *partial} - _others(self.folder, partial, ours))}
         )
-        for name in names:
+        for name in list(names):
             target = self.folder / manifests.partial_name(name)
             if target.name not in ours and os.path.lexists(target):  # somebody else's
                 log.warning("%s is not ours: the unfinished %s is not kept", target, name)
+                names.remove(name)
                 continue
             remove(target)
             os.replace(assembled / name, target)

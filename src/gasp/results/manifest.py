@@ -48,6 +48,7 @@ class Listing(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     format: str
+    status: str = "complete"
     files: list[str] = Field(default_factory=list)
 
 
@@ -100,6 +101,8 @@ def _read(path: Path, kind: type[Kind], formats: Sequence[str]) -> Kind | None:
     if content is None:
         return None
     try:
+        if content.get("format") == FORMAT:  # whatever is wanted of it, all of it must be as we write it
+            EarlierRun(**content)
         manifest = kind(**content)
     except (ValidationError, TypeError):
         manifest = None
@@ -127,5 +130,6 @@ def names_of_ours(folder: Path) -> set[str]:
     for name in (NAME, partial_name(NAME)):
         manifest = read_listing(folder, name)
         if manifest is not None:
-            names |= {name, *manifest.files, *(partial_name(file) for file in manifest.files)}
+            partial = manifest.status == "partial"
+            names |= {name, *(map(partial_name, manifest.files) if partial else manifest.files)}
     return names

@@ -285,7 +285,7 @@ class _Job:
         _, latest = self.pieces[first - 1]
         wanted = grid.warm_up + grid.block
         seen: list[Seen] = []
-        for number in range(first - 1, -1, -1):
+        for number in sorted((n for n in self.pieces if n < first), reverse=True):
             records = read_records(self.pieces[number][0].folder / RECORDS)
             seen = [*map(_seen, records), *seen]
             if len(seen) >= wanted:
@@ -354,7 +354,8 @@ class _Job:
             name = f"{step.span.number:06d}"
             piece = self.work.commit(writing.folder, name, facts.model_dump(mode="json"))
             self.writing = None
-            self.pieces[step.span.number] = (piece, facts)
+            # As a run that goes on will read it: what is made of it must not depend on an interruption.
+            self.pieces[step.span.number] = (piece, _PieceFacts(**piece.about))
 
     # --- at the end --------------------------------------------------------------------------------------
 
@@ -465,7 +466,7 @@ def _read_facts(piece: Piece, sinks: int) -> _PieceFacts | None:
     try:
         facts = _PieceFacts(**piece.about)
         People.from_plain(facts.people)
-    except (ValidationError, TypeError, ValueError, KeyError):
+    except (ValidationError, TypeError, ValueError, KeyError, AttributeError, OverflowError):
         return None
     return facts if len(facts.sinks) == sinks and piece.name == f"{facts.number:06d}" else None
 
