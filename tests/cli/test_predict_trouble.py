@@ -68,7 +68,7 @@ def test_bad_inputs_are_named_and_the_others_are_done(
     entries = json.loads(done.stdout)
     assert [("error" in entry) for entry in entries] == [True] * 3 + [False] + [True] * (len(inputs) - 3)
     assert count(tmp_path / "talk" / "frames.csv") == 12
-    assert [folder.name for folder in tmp_path.iterdir()] == ["talk"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["failed.jsonl", "talk"]
 
 
 def test_damage_in_the_middle_costs_what_it_touched(
@@ -115,7 +115,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 
 def wait_for_results(process: subprocess.Popen[str], folder: Path) -> None:
     """Until the first frame has been written (its thumbnail is the last thing of it)."""
-    while process.poll() is None and not list(folder.glob(".partial/writing/key_*.jpg")):
+    while process.poll() is None and not list(folder.glob(".partial/writing/*/key_*.jpg")):
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()
 
