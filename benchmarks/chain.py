@@ -95,7 +95,7 @@ class Chain:
 
     def push(self, name: str, frames: Sequence[Observation]) -> None:
         """The next frames through a cue."""
-        self.maps[name] += self.cues[name].push(frames)
+        self.maps[name] += [result.map for result in self.cues[name].push(frames)]
 
     def skip_dave(self, frames: Sequence[Observation]) -> None:
         """Frames that only have to be there for later windows of DAVE."""

@@ -29,6 +29,7 @@ from torch import Tensor
 import gasp
 from gasp.cues.conic import cone_points, published_field, to_grey
 from gasp.cues.crops import as_batch, crop_face, crop_head, head_box
+from gasp.cues.cue import Cue, CueResult
 from gasp.cues.esr9 import ESR9Cue, read_expressions
 from gasp.cues.gaze360 import Gaze360Cue, draw_gazes, normalise
 from gasp.cues.observation import Observation
@@ -117,17 +118,17 @@ def around(k: int, frames: int) -> list[int]:
     return [min(max(j, 0), frames - 1) for j in range(k - 3, k + 4)]
 
 
-def run_cue(cue: Any, video: Sequence[Observation], batch: int = 4) -> list[Picture]:
-    """All maps of a cue, frames pushed in groups as the pipeline does."""
-    maps = []
+def run_cue(cue: Cue, video: Sequence[Observation], batch: int = 4) -> list[CueResult]:
+    """All results of a cue, frames pushed in groups as the pipeline does."""
+    results = []
     for start in range(0, len(video), batch):
-        maps += cue.push(video[start : start + batch])
-    return [*maps, *cue.finish()]
+        results += cue.push(video[start : start + batch])
+    return [*results, *cue.finish()]
 
 
-def found(video: Sequence[Observation], *keys: str) -> list[list[float]]:
-    """What a cue wrote into the faces."""
-    return [[float(face.found[key]) for key in keys] for seen in video for face in seen.faces]
+def found(results: Sequence[CueResult], *keys: str) -> list[list[float]]:
+    """What a cue found, one row per face."""
+    return [[float(said[key]) for key in keys] for result in results for said in result.found.values()]
 
 
 # --- Gaze360 ---------------------------------------------------------------------------------------------------------
@@ -140,10 +141,10 @@ def gaze360(setting: Setting) -> Outcome:
     video, outcome = make_video(setting), Outcome()
     cue = Gaze360Cue(network)
     plain_seconds, plain = timed(lambda: plain_gaze360(network, video))
-    cue_seconds, _ = timed(lambda: run_cue(cue, video))
-    drawing, _ = timed(lambda: draw_again(cue, video))
+    cue_seconds, results = timed(lambda: run_cue(cue, video))
+    drawing, _ = timed(lambda: draw_again(cue, video, results))
     outcome.plain, outcome.quick = plain_seconds, cue_seconds - drawing
-    outcome.compare(plain, np.deg2rad(found(video, "gaze_yaw", "gaze_pitch")))
+    outcome.compare(plain, np.deg2rad(found(results, "gaze_yaw", "gaze_pitch")))
     return outcome
 
 
@@ -165,11 +166,9 @@ def plain_gaze360(
     return angles
 
 
-def draw_again(cue: Gaze360Cue, video: Sequence[Observation]) -> None:
-    for seen in video:
-        angles = [
-            torch.deg2rad(torch.tensor([f.found["gaze_yaw"], f.found["gaze_pitch"]])) for f in seen.faces
-        ]
+def draw_again(cue: Gaze360Cue, video: Sequence[Observation], results: Sequence[CueResult]) -> None:
+    for seen, result in zip(video, results, strict=True):
+        angles = [torch.deg2rad(torch.tensor(row)) for row in found([result], "gaze_yaw", "gaze_pitch")]
         directions = [gaze_direction(a).numpy() for a in angles]
         draw_gazes(seen, list(zip(seen.faces, directions, strict=True)), cue.quirks)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from gasp.pipeline.predict import predict_source
 from gasp.pipeline.prediction import Prediction
 from gasp.video import open_source
 from helpers.observations import face, observe
+from helpers.videos import write_video
 
 
 class OneFace:
@@ -218,3 +220,27 @@ def test_what_is_no_cue_is_refused(networks: Networks) -> None:
 def test_faces_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         face((1, 2, 3, 4)).score = 0.5  # type: ignore[misc]
+
+
+# --- a start in the middle ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("start", "every"), [(0, 1), (4, 1), (6, 2)])
+def test_observations_say_where_in_the_video_they_are(
+    start: int, every: int, tmp_path: Path, networks: Networks, pictures: NDArray[np.uint8]
+) -> None:
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 19200)).astype(np.float32)
+    path = write_video(tmp_path / "clip.mp4", pictures, sound=sound)
+    watch, whole = Smile(), Smile()
+    with open_source(path) as source:
+        settings = PredictSettings(every=every, batch=2)
+        list(predict_source(source, Pipeline(settings, networks, cues=[whole])))
+        list(predict_source(source, Pipeline(settings, networks, cues=[watch]), start_index=start))
+        assert {o.start for o in whole.seen} == {source.start_time}
+    assert [o.number for o in whole.seen] == list(range(len(whole.seen)))
+    for seen, expected in zip(watch.seen, whole.seen[start // every :], strict=True):
+        assert (seen.number, seen.start) == (expected.number, expected.start)
+        assert (seen.frame.index, seen.frame.time) == (expected.frame.index, expected.frame.time)
+        assert seen.sound is not None
+        assert expected.sound is not None
+        assert len(seen.sound) == len(expected.sound)
