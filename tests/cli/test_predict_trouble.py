@@ -113,9 +113,11 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "talk" / "frames.csv").exists()
 
 
-def wait_for_results(process: subprocess.Popen[str], folder: Path) -> None:
-    """Until the first frame has been written (its thumbnail is the last thing of it)."""
-    while process.poll() is None and not list(folder.glob(".partial/writing/*/key_*.jpg")):
+def wait_for_results(
+    process: subprocess.Popen[str], folder: Path, there: str = ".partial/writing/*/key_*.jpg"
+) -> None:
+    """Until the first frame has been written (its thumbnail is the last thing of it), or something else is there."""
+    while process.poll() is None and not list(folder.glob(there)):
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()
 
@@ -128,13 +130,14 @@ def test_an_interrupted_run_keeps_what_is_done_and_goes_on(
     path, out = make_clip(tmp_path / "long.mp4", FRAMES), tmp_path / "out"
     folder = out / "long"
     words = ["predict", str(path), "-o", str(out), "--batch", "2", "--threads", "1"]
+    words += ["--cues", "captured,glance,faces", "--piece", "8"]
     process = start_gasp(*words)
-    wait_for_results(process, folder)
+    wait_for_results(process, folder, ".partial/pieces/*/piece.json")
     process.send_signal(number)
     _, said = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert "goes on from there" in " ".join(said.split())
+    assert "goes on after the last whole piece" in " ".join(said.split())
     assert said.count("gasp: error:") == 1
     assert status(folder) == "partial"
     done = count(folder / "frames.partial.csv")

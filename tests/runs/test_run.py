@@ -358,7 +358,7 @@ def test_cancelling(tmp_path: Path, source: VideoSource, whole: dict[str, str]) 
         asked.append(None)
         return len(asked) > 10
 
-    with pytest.raises(CancelledError, match="goes on from there"):
+    with pytest.raises(CancelledError, match="goes on after the last whole piece"):
         go(tmp_path, source, cancel=cancel)
     assert len(read_table(tmp_path / "talk" / "frames.partial.csv")) == 10
     go(tmp_path, source)

@@ -80,7 +80,8 @@ def predict_inputs(
             _note(journal, shown, str(error))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"stopped; what was done of {shown} is in {out / name}, and the same command goes on from there"
+                f"stopped; what was done of {shown} is in {out / name}, and the same command goes on after the last "
+                "whole piece"
             ) from None
         else:
             results.append(InputResult(shown, summary))

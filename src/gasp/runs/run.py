@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class CancelledError(GaspError):
-    """A run was stopped from outside, by ``cancel``; what was done is kept, and the same call goes on from there."""
+    """A run was stopped from outside, by ``cancel``; the same call goes on after its last whole piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,9 @@ class _Job:
                     self._commit(step)
                     continue
                 if cancel():
-                    raise CancelledError(f"{self.folder.folder}: stopped; the same call goes on from there.")
+                    raise CancelledError(
+                        f"{self.folder.folder}: stopped; the same call goes on after the last whole piece."
+                    )
                 self._write(step)
                 self._tell()
 
