@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import gasp.demo
+from gasp.video import open_source
 from gasp.video.cuts import CutDetector
 from helpers.synthetic import image
 
@@ -82,3 +89,110 @@ def test_somebody_walking_by_is_no_cut() -> None:
         picture[30:160, 8 * i : 8 * i + 50] = (60, 40, 90)
         pictures.append(picture)
     assert cuts(pictures) == [0]
+
+
+def as_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+def noisy(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An eighth of the light, with the noise of a camera that is other in every picture."""
+    rng = np.random.default_rng(int(picture.sum()))
+    return as_bytes(picture / 8 + rng.normal(0, 4, picture.shape))
+
+
+DIM: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "half": lambda picture: as_bytes(picture * 0.5),
+    "quarter": lambda picture: as_bytes(picture * 0.25),
+    "eighth": lambda picture: as_bytes(picture / 8),
+    "night": lambda picture: as_bytes(64 * (picture / 255.0) ** 2),
+    "faded": lambda picture: as_bytes(picture * 0.25 + 96),
+    "pale": lambda picture: as_bytes(picture * 0.12 + 200),
+    "noisy": noisy,
+}
+
+
+@pytest.fixture(scope="module")
+def film() -> Pictures:
+    """The demonstration clip, small: shots of faces that begin at pictures 0, 80 and 155."""
+    with open_source(Path(gasp.demo.__file__).parent / "clip.mp4") as source:
+        return [cv2.resize(frame.image, (192, 108), interpolation=cv2.INTER_AREA) for frame in source]
+
+
+def test_cuts_of_a_film(film: Pictures) -> None:
+    assert cuts(film) == [0, 80, 155]
+
+
+@pytest.mark.parametrize("dim", DIM)
+def test_cuts_of_a_dark_or_faded_film(film: Pictures, dim: str) -> None:
+    assert cuts([DIM[dim](picture) for picture in film[40:200]]) == [0, 40, 115]
+
+
+def found_in_one_room(film: Pictures, dim: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> int:
+    """How many of 30 cuts are found between shots that have their colours in common."""
+    room = [film[40], film[120], film[300]]
+    shots = [dim(picture[:, side]) for picture in room for side in (slice(0, 96), slice(96, 192))]
+    return sum(cuts(list(pair)) == [0, 1] for pair in itertools.permutations(shots, 2))
+
+
+@pytest.mark.parametrize("dim", DIM)
+def test_as_many_cuts_in_one_room_are_found_at_low_contrast(film: Pictures, dim: str) -> None:
+    bright = found_in_one_room(film, lambda picture: picture)
+    assert found_in_one_room(film, DIM[dim]) >= 0.9 * bright
+
+
+def content(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
+    """PySceneDetect's measure of a change: mean difference of hue, saturation and value."""
+    pair = [cv2.cvtColor(picture, cv2.COLOR_RGB2HSV).astype(float) for picture in (before, now)]
+    return float(np.abs(pair[0] - pair[1]).mean())
+
+
+def test_an_adaptive_rule_finds_the_same_cuts(film: Pictures) -> None:
+    """PySceneDetect's: three times the mean change of the two pictures before and the two after, and at least 15."""
+    change = np.array([0.0, *(content(a, b) for a, b in itertools.pairwise(film))])
+    around = [np.delete(change[i - 2 : i + 3], 2).mean() for i in range(2, len(change) - 2)]
+    found = [i for i, mean in enumerate(around, 2) if change[i] >= max(15, 3 * mean)]
+    assert [0, *found] == cuts(film)
+
+
+def moving(picture: NDArray[np.uint8]) -> dict[str, Pictures]:
+    """What is no cut, of a picture 192 wide and 108 high."""
+    rng = np.random.default_rng(3)
+    places = rng.integers(0, 17, (20, 2))
+    rows, columns = np.mgrid[:108, :192]
+    spot = np.exp(-(((columns - 96) / 40) ** 2 + ((rows - 54) / 30) ** 2))[..., None]
+    steps = np.linspace(0, 1, 26)
+    return {
+        "fast pan": [picture[:, x : x + 112] for x in range(0, 80, 10)],
+        "shaking": [picture[y : y + 92, x : x + 160] for y, x in places],
+        "flash": [as_bytes(picture * (1.8 if i % 5 == 2 else 1.0)) for i in range(12)],
+        "lamp": [as_bytes(picture * (1 + spot * (i % 2))) for i in range(12)],
+        "flicker": [as_bytes(picture * gain) for gain in rng.uniform(0.7, 1.1, 12)],
+        "noise": [as_bytes(picture + rng.normal(0, 10, picture.shape)) for _ in range(12)],
+        "fade in": [as_bytes(picture * step) for step in steps],
+        "fade out": [as_bytes(picture * (1 - step)) for step in steps],
+        "fade to grey": [as_bytes(picture * (1 - step) + 110 * step) for step in steps],
+    }
+
+
+@pytest.mark.parametrize("dim", DIM)
+@pytest.mark.parametrize("what", moving(np.zeros((108, 192, 3), np.uint8)))
+def test_nothing_else_becomes_a_cut_in_the_dark(film: Pictures, dim: str, what: str) -> None:
+    for place in (40, 120, 300):
+        pictures = moving(film[place])[what]
+        # A flash as bright as half the screen counts as two cuts, in the dark as in the light.
+        allowed = cuts(pictures) if what == "flash" else [0]
+        assert set(cuts([DIM[dim](picture) for picture in pictures])) <= set(allowed)
+
+
+@pytest.mark.parametrize("dim", [name for name in DIM if name not in ("half", "night")])
+def test_flashes_in_dark_and_pale_scenes_are_no_cuts(film: Pictures, dim: str) -> None:
+    for place in (40, 120, 300):
+        assert cuts([DIM[dim](picture) for picture in moving(film[place])["flash"]]) == [0]
+
+
+@pytest.mark.parametrize("dim", DIM)
+def test_dissolves_in_the_dark_are_no_cuts(film: Pictures, dim: str) -> None:
+    first, second = film[40].astype(float), film[300]
+    pictures = [as_bytes((1 - share) * first + share * second) for share in np.linspace(0, 1, 20)]
+    assert cuts([DIM[dim](picture) for picture in pictures]) == [0]
