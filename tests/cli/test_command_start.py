@@ -61,7 +61,7 @@ def test_words_that_the_command_does_not_know(words: list[str], capsys: pytest.C
         (["--faces", "yunett"], ["did you mean 'yunet'?"]),
         (["--map-size", "640"], ["--map-size = '640'", "640x360"]),
         (["--map-size", "²x²"], ["--map-size"]),
-        (["--map-size", "0x20"], ["map_size", "1 to 16384"]),
+        (["--map-size", "0x20"], ["--map-size", "1 to 16384"]),
         (["--device", "gpu"], ["device = 'gpu'"]),
         (["--device", "cuda:99"], ["device = 'cuda:99'", "--device cpu"]),
     ],

@@ -18,6 +18,7 @@ from gasp.cues.observation import Observation
 from gasp.errors import UsageError
 from gasp.faces.face import Box, Detection
 from gasp.pipeline.cue_runner import CueRunner, Events
+from gasp.pipeline.pieces import Grid, predict_pieces
 from gasp.pipeline.pipeline import Networks, Pipeline, warm_up
 from gasp.pipeline.predict import predict_source
 from gasp.pipeline.prediction import Prediction
@@ -225,9 +226,9 @@ def test_faces_cannot_be_changed() -> None:
 # --- a start in the middle ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("start", "every"), [(0, 1), (4, 1), (6, 2)])
+@pytest.mark.parametrize(("piece", "every"), [(0, 1), (2, 1), (1, 2)])
 def test_observations_say_where_in_the_video_they_are(
-    start: int, every: int, tmp_path: Path, networks: Networks, pictures: NDArray[np.uint8]
+    piece: int, every: int, tmp_path: Path, networks: Networks, pictures: NDArray[np.uint8]
 ) -> None:
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 19200)).astype(np.float32)
     path = write_video(tmp_path / "clip.mp4", pictures, sound=sound)
@@ -235,10 +236,11 @@ def test_observations_say_where_in_the_video_they_are(
     with open_source(path) as source:
         settings = PredictSettings(every=every, batch=2)
         list(predict_source(source, Pipeline(settings, networks, cues=[whole])))
-        list(predict_source(source, Pipeline(settings, networks, cues=[watch]), start_index=start))
+        grid = Grid(length=2, warm_up=0, block=2, every=every)
+        list(predict_pieces(source, lambda: Pipeline(settings, networks, cues=[watch]), grid, first=piece))
         assert {o.start for o in whole.seen} == {source.start_time}
     assert [o.number for o in whole.seen] == list(range(len(whole.seen)))
-    for seen, expected in zip(watch.seen, whole.seen[start // every :], strict=True):
+    for seen, expected in zip(watch.seen, whole.seen[2 * piece :], strict=True):
         assert (seen.number, seen.start) == (expected.number, expected.start)
         assert (seen.frame.index, seen.frame.time) == (expected.frame.index, expected.frame.time)
         assert seen.sound is not None

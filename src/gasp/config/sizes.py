@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gasp.errors import UsageError
 
-MOST_PIXELS = 8192
+MOST_PIXELS = 16384
 """Of a side."""
 
 
@@ -12,7 +12,8 @@ def read_size(text: str, option: str) -> tuple[int, int]:
     """(height, width) from "WxH"; ``option`` is what the text was given for. Raises :class:`gasp.errors.UsageError`."""
     width, _, height = text.lower().partition("x")
     if not (_is_side(width) and _is_side(height)):
-        raise UsageError(f"{option} = {text!r}: write width x height in pixels, for example 120x120")
+        allowed = f"each 1 to {MOST_PIXELS}, for example 640x360"
+        raise UsageError(f"{option} = {text!r}: write width x height in pixels, {allowed}")
     return int(height), int(width)
 
 
