@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gasp.cues.observation import Observation
-from gasp.cues.speaking import Speaking, VoiceActivity
+from gasp.cues.speaking import Speaking
 from gasp.faces.face import Box, Face
-from helpers.observations import RATE, face, observe, texture, tone
+from helpers.observations import RATE, face, observe, speech, texture, tone
 
 STEP = 0.04
 LEFT, RIGHT = Box(30, 30, 94, 94), Box(200, 30, 264, 94)
@@ -54,10 +54,7 @@ def scores(
 
 @pytest.fixture(scope="module")
 def voice() -> NDArray[np.float32]:
-    """Half a second of faint noise, then a tone in the speech band."""
-    sound = tone(3.2)
-    sound[: RATE // 2] = 0
-    return sound + (1e-4 * np.random.default_rng(0).standard_normal(sound.size)).astype(np.float32)
+    return speech(3.2)
 
 
 @pytest.mark.parametrize(("speaker", "place"), [(LEFT, 0), (RIGHT, 1)])
@@ -71,6 +68,10 @@ def test_the_lively_mouth_speaks_while_there_is_a_voice(
 
 def test_nobody_speaks_in_silence(voice: NDArray[np.float32]) -> None:
     assert scores(np.zeros_like(voice)).max() < 0.01
+
+
+def test_a_steady_tone_is_nobodys_voice() -> None:
+    assert scores(tone(3.2, 440)).max() < 0.01
 
 
 def test_without_sound_the_mouth_alone_counts_half(voice: NDArray[np.float32]) -> None:
@@ -87,6 +88,23 @@ def test_moving_heads_are_not_moving_mouths(voice: NDArray[np.float32]) -> None:
     found = scores(voice, speaker=LEFT, shake=2)
     assert found[0] > 0.3
     assert found[1] < 0.3 * found[0]
+
+
+def test_what_was_before_its_window_leaves_no_trace(voice: NDArray[np.float32]) -> None:
+    """A face that was lively is forgotten in a declared time, and a start in the middle gives the same to the bit."""
+    whole, late = Speaking(), Speaking()
+    assert whole.past is not None
+    start = 70 - whole.past
+    for t in range(75):
+        faces = [face(LEFT, 1), face(RIGHT, 2)]
+        heard = voice[round(t * STEP * RATE) : round((t + 1) * STEP * RATE)]
+        seen = observe(scene(t, speaker=LEFT if t < 20 else RIGHT), faces, sound=heard, step=STEP)
+        expected = told(whole, seen)
+        if t >= start:
+            found = told(late, seen)
+        if t >= 70:
+            assert found[1] == expected[1]
+            assert found[1][1] > 0.4
 
 
 def test_a_cut_and_an_absence_begin_anew() -> None:
@@ -116,7 +134,7 @@ def test_any_box_in_any_picture_gives_scores_from_0_to_1(boxes: list[Box], size:
     cue = Speaking()
     for t in range(4):
         faces = [Face(i, box, 0.9) for i, box in enumerate(boxes)]
-        drawn, values = told(cue, observe(texture(*size, seed=t), faces, sound=tone(STEP), step=STEP))
+        drawn, values = told(cue, observe(texture(*size, seed=t), faces, sound=speech(STEP), step=STEP))
         assert drawn.shape == size
         assert len(values) == len(faces)
         assert all(0 <= value <= 1 for value in values)
@@ -124,74 +142,15 @@ def test_any_box_in_any_picture_gives_scores_from_0_to_1(boxes: list[Box], size:
 
 
 def test_forty_faces_share_one_voice() -> None:
-    cue = Speaking()
-    for t in range(6):
+    cue, sound = Speaking(), speech(24 * STEP)
+    for t in range(24):
         image = texture(120, 320, seed=t)
         faces = [
             face((x * 32, y * 30, x * 32 + 24, y * 30 + 28), 10 * y + x) for y in range(4) for x in range(10)
         ]
-        drawn, values = told(cue, observe(image, faces, cell=4, sound=tone(STEP), step=STEP))
+        drawn, values = told(
+            cue, observe(image, faces, cell=4, sound=sound[t * 640 : (t + 1) * 640], step=STEP)
+        )
     assert len(values) == 40
     assert 0.3 < sum(values) <= 1
     assert drawn.any()
-
-
-# -- the voice ------------------------------------------------------------------------------------------
-
-
-def levels(*pieces: NDArray[np.float32] | None, step: float = STEP) -> list[float]:
-    voice = VoiceActivity()
-    return [voice.step(piece, RATE, step) for piece in pieces]
-
-
-def test_voice_rises_and_falls_with_the_sound() -> None:
-    quiet, loud = np.zeros(640, np.float32), tone(STEP)
-    heard = levels(*[quiet] * 10, *[loud] * 25, *[quiet] * 50)
-    assert max(heard[:10]) == 0
-    assert heard[34] > 0.95
-    assert heard[-1] < 0.01
-    assert heard[10:35] == sorted(heard[10:35])
-    assert heard[35:] == sorted(heard[35:], reverse=True)
-
-
-def test_speech_from_the_first_frame_on_is_heard() -> None:
-    assert levels(*[tone(STEP)] * 25)[-1] > 0.8
-
-
-@pytest.mark.parametrize("frequency", [60, 6000])
-def test_what_lies_outside_the_speech_band_is_no_voice(frequency: float) -> None:
-    quiet = 1e-4 * np.random.default_rng(0).standard_normal(640).astype(np.float32)
-    inside = levels(*[quiet] * 10, *[quiet + tone(STEP, 1000, 0.01)] * 20)[-1]
-    outside = levels(*[quiet] * 10, *[quiet + tone(STEP, frequency, 0.01)] * 20)[-1]
-    assert outside < 0.3 * inside
-
-
-def test_a_steady_hum_becomes_background() -> None:
-    assert levels(*[tone(0.1)] * 300, step=0.1)[-1] < 0.05
-
-
-def test_without_sound_it_tells_nothing() -> None:
-    assert levels(None, tone(STEP), None)[::2] == [0.5, 0.5]
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 1500),
-            st.sampled_from([0.0, 1e-6, 0.1, 1.0, 100.0]),
-            st.sampled_from([0.0, np.nan, np.inf, 3e38]),
-        ),
-        max_size=12,
-    ),
-    st.floats(1e-3, 5),
-)
-def test_any_sound_gives_0_to_1(pieces: list[tuple[int, float, float]], step: float) -> None:
-    rng = np.random.default_rng(0)
-    voice = VoiceActivity()
-    for count, amplitude, broken in pieces:
-        sound = (amplitude * rng.standard_normal(count)).astype(np.float32)
-        if broken and count:
-            sound[count // 2] = broken
-        with np.errstate(all="ignore"):
-            assert 0 <= voice.step(sound, RATE, step) <= 1

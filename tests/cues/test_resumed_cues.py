@@ -262,7 +262,7 @@ def test_declared_pasts(maker: Callable[[Way], Cue]) -> None:
     assert maker(Way("unisal", {"frame_step": 10})).past == 110
     assert maker(Way("unisal", {"carry": True})).past is None
     assert maker(Way("motion", fps=25)).past == 50
-    assert maker(Way("speaking", fps=25)).past == 247
+    assert maker(Way("speaking", fps=25)).past == 53
     # Two blocks of a second and a bit fill the buffer, one more counts at the end.
     assert maker(Way("dave", PUBLISHED, fps=25)).past == 100
     assert maker(Way("dave", PUBLISHED, fps=25)).future == 24

@@ -42,3 +42,27 @@ def tone(seconds: float, frequency: float = 1000.0, amplitude: float = 0.3) -> N
     return (amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * RATE)) / RATE)).astype(
         np.float32
     )
+
+
+def speech(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    """A babble of syllables at 16 kHz: a hiss, then a vowel of a gliding voice, and a short rest after each."""
+    rng = np.random.default_rng(seed)
+    vowels = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410))
+    parts = []
+    while sum(part.size for part in parts) < seconds * RATE:
+        hiss = 0.03 * np.diff(rng.standard_normal(round(RATE * rng.uniform(0.03, 0.07))))
+        time = np.arange(round(RATE * rng.uniform(0.1, 0.2))) / RATE
+        pitch = rng.uniform(110, 170) * (1 + rng.uniform(-0.2, 0.2) * time / time[-1])
+        phase = 2 * np.pi * np.cumsum(pitch) / RATE
+        formants = vowels[rng.integers(len(vowels))]
+        vowel = np.zeros(time.size)
+        for harmonic in range(1, 24):
+            at = harmonic * pitch.mean()
+            strength = sum(
+                np.exp(-(((at - f) / (60 + f / 12)) ** 2)) / (k + 1) for k, f in enumerate(formants)
+            )
+            vowel += (strength + 0.02) * np.sin(harmonic * phase)
+        vowel *= 0.2 * np.sqrt(np.abs(np.sin(np.pi * time / time[-1])))
+        parts += [hiss, vowel, np.zeros(round(RATE * rng.uniform(0.02, 0.06)))]
+    sound = np.concatenate(parts)[: round(seconds * RATE)]
+    return (sound + 1e-4 * rng.standard_normal(sound.size)).astype(np.float32)

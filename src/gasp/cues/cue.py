@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,6 +100,12 @@ class FrameCue(Cue):
     def push(self, observations: Sequence[Observation]) -> list[CueResult]:
         """The results of these next frames."""
         return [as_result(self.step(observation)) for observation in observations]
+
+
+def frames_of(seconds: float, step: float) -> int:
+    """The least whole number of frames, ``step`` seconds apart, that cover so many seconds; at least 1."""
+    # What is a hair over a whole number is that number: 0.12 / 0.04 gives 3.0000000000000004.
+    return max(1, math.ceil(seconds / step - 1e-6))
 
 
 def as_result(given: CueResult | Map) -> CueResult:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gasp.cues.alignment import move_onto
-from gasp.cues.cue import CueResult, FrameCue
+from gasp.cues.cue import CueResult, FrameCue, frames_of
 from gasp.cues.drawing import draw_on_faces
 from gasp.cues.observation import Observation
+from gasp.cues.voice import VoiceActivity
 from gasp.faces.face import Box, Face
 
 PATCH = 48
 MOUTH = (slice(30, 47), slice(10, 38))
 """Rows and columns of the mouth in a face patch of 48 x 48."""
 EYES = (slice(4, 24), slice(6, 42))
+
+FADING = 0.7
+"""Seconds in which what a mouth did loses two thirds of its weight."""
 
 
 class Speaking(FrameCue):
@@ -27,31 +32,31 @@ class Speaking(FrameCue):
     Mouth activity a of a face: mean absolute difference of the mouth region between successive frames, the
     face being shifted into place first, over the contrast of the face. Speech moves the mouth in bursts, so
     liveliness l = max(0, sd(a) - 0.5 * sd(e)), e being the same measure around the eyes and sd the standard
-    deviation over about 0.7 s. With voice v (0..1, :class:`VoiceActivity`; 0.5 without sound) the score is
+    deviation over the last 2.1 s, in which the past fades by exp(-age / 0.7 s). With voice v (0..1,
+    :class:`gasp.cues.voice.VoiceActivity`; 0.5 without sound) the score is
     v * l^2 / (sum of l^2 over all faces + 0.02^2).
 
-    ``past`` is that of liveliness: variances are forgotten by a factor of exp(-step / 0.7 s) per frame. A face that
-    was as lively as can be (l = 1: the mouth changes by the face's whole contrast) and is still now scores less than
-    half a grey level once what is left of l^2 is below 0.02^2 * 0.5 / 255; that takes 10 seconds. The voice's quiet
-    floor has a longer memory, which no number of frames bounds: :class:`VoiceActivity`.
+    ``past``: the frames of these 2.1 s; the voice needs one second.
     """
 
     name = "speaking"
-    memory = 0.7
+    window = 2.1
     quiet = 0.02
     past = None
 
     def __init__(self) -> None:
-        self._mouths: dict[int, _Mouth] = {}
-        self._voice = VoiceActivity()
+        self.begin(0.04)
 
     def begin(self, step: float) -> None:
         """Memories become frames."""
-        self.past = math.ceil(self.memory / step * -math.log(self.quiet**2 * 0.5 / 255))
+        self._mouths: dict[int, _Mouth] = {}
+        self._voice = VoiceActivity(step)
+        self._frames = frames_of(self.window, step)
+        self.past = self._frames
 
     def step(self, observation: Observation) -> CueResult:
         """The map, grey uint8 of shape ``observation.grid``, and ``speaking`` (0..1) of each face."""
-        voice = self._voice.step(observation.sound, observation.sound_rate, observation.step)
+        voice = self._voice.step(observation.sound, observation.sound_rate)
         lively = self._watch(observation)
         scores = voice * lively**2 / ((lively**2).sum() + self.quiet**2)
         boxes = [face.box for face in observation.faces]
@@ -66,35 +71,44 @@ class Speaking(FrameCue):
         """Liveliness of the mouth of every face."""
         if observation.cut:
             self._mouths.clear()
-        share = 1 - np.exp(-observation.step / self.memory)
         present = {face.track_id: face for face in observation.faces}
-        self._mouths = {identity: self._mouths.get(identity, _Mouth()) for identity in present}
+        self._mouths = {
+            identity: self._mouths.get(identity) or _Mouth(deque(maxlen=self._frames)) for identity in present
+        }
         for identity, face in present.items():
-            self._mouths[identity].look(_patch(observation.frame.image, face), share)
-        return np.array([self._mouths[identity].liveliness for identity in present], np.float64)
+            self._mouths[identity].look(_patch(observation.frame.image, face), observation.step)
+        return np.array([self._mouths[identity].liveliness(self.window) for identity in present], np.float64)
 
 
 @dataclass(slots=True)
 class _Mouth:
-    """Running mean and variance of the activity around the mouth and around the eyes."""
+    """What the mouth and the eyes of one face did of late.
 
+    ``activity``: newest last, of the mouth, of the eyes, and the seconds since the frame before. ``patch``: the face in
+    the latest frame.
+    """
+
+    activity: deque[tuple[float, float, float]]
     patch: NDArray[np.float32] | None = None
-    mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
 
-    def look(self, patch: NDArray[np.float32], share: float) -> None:
-        """Takes over the next patch; ``share`` is the weight of the new value."""
+    def look(self, patch: NDArray[np.float32], step: float) -> None:
+        """Takes over the next patch, ``step`` seconds after the one before."""
         if self.patch is not None:
             difference = np.abs(patch - move_onto(self.patch, patch, within=0.125)) / (float(patch.std()) + 8)
-            activity = np.array([difference[MOUTH].mean(), difference[EYES].mean()], np.float64)
-            apart = activity - self.mean
-            self.mean += share * apart
-            self.variance = (1 - share) * (self.variance + share * apart**2)
+            self.activity.append((float(difference[MOUTH].mean()), float(difference[EYES].mean()), step))
         self.patch = patch
 
-    @property
-    def liveliness(self) -> float:
-        mouth, eyes = np.sqrt(self.variance)
+    def liveliness(self, window: float) -> float:
+        """How much more the mouth's activity varies than the eyes'; frames that are yet to come count as still."""
+        if not self.activity:
+            return 0.0
+        rows = np.array(self.activity)
+        activity, steps = rows[:, :2], rows[:, 2]
+        age = steps[::-1].cumsum()[::-1] - steps
+        weight = (np.exp(-age / FADING) * (1 - np.exp(-steps / FADING)))[:, None]
+        mean = (weight * activity).sum(0) / max(float(weight.sum()), 1e-12)
+        variance = (weight * (activity - mean) ** 2).sum(0) / (1 - math.exp(-window / FADING))
+        mouth, eyes = np.sqrt(variance)
         return max(0.0, float(mouth - 0.5 * eyes))
 
 
@@ -121,43 +135,3 @@ def _patch(image: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
         ]
     )
     return cv2.warpAffine(crop, matrix, (PATCH, PATCH), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-
-
-class VoiceActivity:
-    """Whether somebody is heard: energy between 300 and 3400 Hz above the background of the recording.
-
-    The level in decibels of each frame's sound is compared with a floor that follows quiet passages at
-    once and rises by 2 dB per second otherwise: 0 up to 6 dB above it, 1 from 26 dB, smoothed over 0.3 s.
-
-    The floor depends on the sound since the beginning of the recording: after a quiet passage it needs half a second
-    for every decibel to the level of what follows. Begun in the middle, it is the same only once a passage quieter than
-    both floors has been heard, or both have risen to the level of the sound.
-    """
-
-    def __init__(self) -> None:
-        self._floor: float | None = None
-        self._voice = 0.0
-
-    def step(self, sound: NDArray[np.float32] | None, rate: int, step: float) -> float:
-        """The next frame's voice activity, 0..1; 0.5, which tells nothing, without sound."""
-        if sound is None:
-            return 0.5
-        level = _speech_band_level(sound, rate)
-        if self._floor is None:
-            # The first frames may already be speech, which is rarely more than 40 dB above silence.
-            self._floor = max(-70.0, level - 26.0)
-        self._floor = min(level, self._floor + 2.0 * step) if level > -90 else self._floor
-        heard = min(1.0, max(0.0, (level - self._floor - 6) / 20))
-        self._voice += (heard - self._voice) * (1 - np.exp(-step / 0.3))
-        return float(self._voice)
-
-
-def _speech_band_level(sound: NDArray[np.float32], rate: int) -> float:
-    """Level of the speech band in dB relative to full scale; -100 for silence or too few samples."""
-    if sound.size < 64:
-        return -100.0
-    spectrum = np.abs(np.fft.rfft(sound * np.hanning(sound.size))) ** 2
-    frequency = np.fft.rfftfreq(sound.size, 1 / rate)
-    power = spectrum[(frequency >= 300) & (frequency <= 3400)].sum() * 4 / sound.size**2
-    # Damaged sound may hold values that are not numbers: nobody is heard in it.
-    return max(-100.0, 10 * float(np.log10(power + 1e-12))) if np.isfinite(power) else -100.0
