@@ -4,7 +4,10 @@
 
 On the videos of ``DIR/findwho``: recall and false boxes per frame (a box counts when it contains the centre of the
 marked extent and overlaps it with IoU of at least 0.25), and identity switches. On the held-back pictures of
-``DIR/eyecrowd``: average precision at IoU 0.5 and 0.25 (backs of heads count neither for nor against).
+``DIR/eyecrowd``: average precision at IoU 0.5 and 0.25 (backs of heads count neither for nor against), and, by the
+pose that is marked and by the brightness of the picture (multiplied, as a shorter exposure does), the share of heads
+that are found at the pipeline's threshold (IoU of at least 0.25) and the false boxes per picture. Last, sharp heads
+cut out to be close-ups: the share that is found, by pose and by the head's share of the picture's height.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from gasp.datasets.findwho import FindWhoSet
@@ -22,7 +27,7 @@ from gasp.datasets.image_set import ImageSet
 from gasp.datasets.split import held_back
 from gasp.faces.face import Box
 from gasp.faces.geometry import iou, iou_matrix
-from gasp.faces.glance_reader import HEAD_TO_FACE, GlanceReader, Glimpse
+from gasp.faces.glance_reader import HEAD_TO_FACE, GlanceFaceDetector, GlanceReader, Glimpse
 from gasp.faces.tracker import FaceTracker
 from gasp.video import VideoSource, open_source
 from gasp.video.cuts import CutDetector
@@ -100,6 +105,71 @@ def average_precision(folder: Path, reader: GlanceReader, overlap: float) -> flo
     return float(np.sum(envelope * np.diff(right / total, prepend=0)))
 
 
+def by_pose_and_brightness(folder: Path, detector: GlanceFaceDetector) -> None:
+    """Prints recall of each pose at each brightness."""
+    images = ImageSet(folder)
+    away = held_back(images.ids)
+    chosen = [i for i, name in enumerate(images.ids) if name in away]
+    poses = ("frontal", "profile", "back", "occluded", "all but backs")
+    print(f"{'eyecrowd, held back':22s}" + "".join(f"{pose:>15s}" for pose in (*poses, "false/picture")))
+    for brightness in (1.0, 0.5, 0.25, 0.125, 0.0625):
+        hits, totals = dict.fromkeys(poses, 0), dict.fromkeys(poses, 0)
+        false = 0
+        for i in chosen:
+            picture = np.rint(images.image(i) * brightness).astype(np.uint8)
+            heads = [_head(face.box) for face in detector.detect([picture])[0]]
+            marked = images.faces(i)
+            overlaps = iou_matrix(heads, [face.box for face in marked]).reshape(len(heads), len(marked))
+            rows, columns = linear_sum_assignment(-overlaps)
+            matched = {c for r, c in zip(rows, columns, strict=True) if overlaps[r, c] >= 0.25}
+            false += len(heads) - len(matched)
+            for column, face in enumerate(marked):
+                kinds = {
+                    "frontal": face.frontal, "profile": face.profile, "back": face.back,
+                    "occluded": face.occluded, "all but backs": not face.back,
+                }  # fmt: skip
+                for pose in (pose for pose, holds in kinds.items() if holds):
+                    totals[pose] += 1
+                    hits[pose] += column in matched
+        row = "".join(f"{hits[pose] / max(1, totals[pose]):15.3f}" for pose in poses)
+        print(f"brightness x {brightness:<9g}{row}{false / len(chosen):15.2f}")
+    print(f"{'heads':22s}" + "".join(f"{totals[pose]:15d}" for pose in poses))
+
+
+def close_ups(folder: Path, detector: GlanceFaceDetector) -> None:
+    """Prints recall of unhidden heads of 60 pixels and more in pictures cut around them."""
+    images = ImageSet(folder)
+    away = held_back(images.ids)
+    print(f"{'eyecrowd, close-ups':22s}" + "".join(f"{pose:>15s}" for pose in ("frontal", "profile")))
+    for share in (0.2, 0.35, 0.5, 0.65):
+        found: dict[str, list[bool]] = {"frontal": [], "profile": []}
+        for i in (i for i, name in enumerate(images.ids) if name in away):
+            picture = images.image(i)
+            for face in images.faces(i):
+                if face.occluded or face.back or face.frontal == face.profile or face.box.height < 60:
+                    continue
+                cut, head = _cut_around(picture, face.box, share)
+                boxes = [_head(other.box) for other in detector.detect([cut])[0]]
+                pose = "frontal" if face.frontal else "profile"
+                found[pose].append(any(iou(box, head) >= 0.25 for box in boxes))
+        print(f"{share:<22g}" + "".join(f"{np.mean(hits):15.3f}" for hits in found.values()))
+    print(f"{'heads':22s}" + "".join(f"{len(hits):15d}" for hits in found.values()))
+
+
+def _cut_around(picture: NDArray[np.uint8], box: Box, share: float) -> tuple[NDArray[np.uint8], Box]:
+    """A part of 4 by 3, 480 pixels high, of whose height the head has this share; and the head in it."""
+    height, width = box.height / share, box.height / share * 4 / 3
+    x, y = box.centre
+    left = int(np.clip(x - width / 2, 0, max(0, picture.shape[1] - width)))
+    top = int(np.clip(y - height / 2, 0, max(0, picture.shape[0] - height)))
+    part = picture[top : top + int(height), left : left + int(width)]
+    scale = 480 / part.shape[0]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    corners = np.array([box.x1 - left, box.y1 - top, box.x2 - left, box.y2 - top]) * scale
+    part = np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=how), np.uint8)
+    return part, Box(*map(float, corners))
+
+
 def _head(face: Box) -> Box:
     share_x, share_y, lower = HEAD_TO_FACE
     x, y = face.centre
@@ -111,11 +181,13 @@ def _head(face: Box) -> Box:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--videos", nargs="*")
+    parser.add_argument("--videos", nargs="*", help="none after it: pictures alone")
     options = parser.parse_args()
     reader = GlanceReader()
     data = FindWhoSet(options.data / "findwho")
-    results = {name: follow(data, name, reader) for name in options.videos or data.ids}
+    results = {
+        name: follow(data, name, reader) for name in (data.ids if options.videos is None else options.videos)
+    }
     print(f"{'video':8s}{'recall':>10s}{'false/frame':>14s}{'switches':>10s}{'identities':>12s}")
     for name, r in results.items():
         print(
@@ -128,6 +200,8 @@ def main() -> None:
     for overlap in (0.5, 0.25):
         ap = average_precision(options.data / "eyecrowd", reader, overlap)
         print(f"eyecrowd, held back: average precision at IoU {overlap}: {ap:.3f}")
+    for print_table in (by_pose_and_brightness, close_ups):
+        print_table(options.data / "eyecrowd", GlanceFaceDetector(reader=reader))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gasp.demo import clip_path
 from gasp.errors import InputError, UsageError, WeightsError
 from gasp.faces.detector import create_detector
 from gasp.faces.face import Box, Detection
@@ -21,6 +22,7 @@ from gasp.faces.glance_reader import (
     GlanceFaceDetector,
     GlanceReader,
     decode_faces,
+    exposure_gain,
     folded,
     shrink,
     with_close_ups,
@@ -30,6 +32,7 @@ from gasp.faces.s3fd import S3FDFaceDetector, decode_candidates, suppress
 from gasp.faces.yunet import YuNetFaceDetector
 from gasp.networks.glance import STRIDE, Glance
 from gasp.networks.s3fd import MEAN_BGR, S3FD, STRIDES, S3FDOutput, decode_boxes
+from gasp.video import open_source
 from gasp.weights import load_checkpoint
 from helpers.synthetic import image as picture
 
@@ -164,6 +167,24 @@ def test_glimpses_are_sound(reader: GlanceReader) -> None:
         found += len(glimpse.faces)
     assert found
     assert reader.read([]) == []
+
+
+@pytest.mark.parametrize("darker", [4, 8, 16])
+def test_people_in_the_dark_are_found_where_they_are(darker: int) -> None:
+    with open_source(clip_path()) as source:
+        frame = next(iter(source)).image
+    detector = GlanceFaceDetector()
+    bright, dark = detector.detect([frame, frame // darker])
+    assert bright
+    assert len(dark) == len(bright)
+    for face in bright:
+        assert max(iou(face.box, other.box) for other in dark) > 0.6
+
+
+def test_only_dark_pictures_are_brightened() -> None:
+    assert [exposure_gain(np.full((4, 4, 3), grey, np.uint8)) for grey in (255, 60, 30, 6, 1, 0)] == [
+        *(1, 1, 2, 10, 16, 16)
+    ]
 
 
 def test_folding_batch_norms_changes_nothing() -> None:
