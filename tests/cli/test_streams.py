@@ -20,11 +20,13 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 def test_output_that_cannot_be_written_is_said() -> None:
-    done = shell(f"{GASP} models --json > /dev/full")
-    assert done.returncode == 1
-    assert done.stderr.decode().strip() == (
-        "gasp: error: standard output cannot be written: No space left on device"
-    )
+    for words in ("models --json", "--help", "predict --help", ""):
+        for unbuffered in ("", "1"):
+            done = shell(f"{GASP} {words} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+            assert done.returncode == 1
+            assert done.stderr.decode().strip() == (
+                "gasp: error: standard output cannot be written: No space left on device"
+            )
 
 
 def test_a_reader_who_leaves_is_no_error_of_ours() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from gasp.fusion.packaged import make_fusion
 from gasp.networks.glance import Glance
 from gasp.training import fusion_recipe as fusion
 from gasp.training import glance_recipe as glance
+from gasp.training import recipes
 from gasp.weights import load_weights
 from gasp.weights.open import open_weights
 from gasp.work.progress import Progress
@@ -171,8 +173,10 @@ def test_without_the_saliency_map_fixations_are_the_truth(data: Path) -> None:
 
 @pytest.mark.slow
 def test_both_recipes_give_weights_for_the_pipeline(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recipes, "GlanceRecipe", partial(GlanceRecipe, batch=2))
+    monkeypatch.setattr(recipes, "FusionRecipe", partial(FusionRecipe, batch=2))
     saliency, fused = tmp_path / "glance.safetensors", tmp_path / "fusion.safetensors"
     assert main(["train", "default-saliency", "--data", str(data), "-o", str(saliency), "--steps", "3"]) == 0
     assert isinstance(load_weights(saliency), Glance)

@@ -11,10 +11,14 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from gasp._version import __version__
-from gasp.cli.streams import flush_output, is_output_error, mend_streams
+from gasp.cli.streams import flush_output, is_output_error, mend_streams, output_problem
 from gasp.errors import GaspError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS = {
     "predict": "predict where people look in videos and pictures",
@@ -40,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser(wanted=next((word for word in given if word in COMMANDS), None))
     options = parse(parser, given)
     if options.command is None:
-        parser.print_help()
-        return 0 if flush_output() is None else 1
+        return run_command(lambda: _print_help(parser), quiet=False, verbose=False)
     return run_command(
         lambda: int(import_module(f"gasp.cli.{options.command}").run(options)),
         quiet=options.quiet,
@@ -54,11 +57,21 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
     try:
         return parser.parse_args(arguments)
     except SystemExit as end:
-        problem = flush_output()
-        if problem is not None:
-            _say_error(problem)
-            raise SystemExit(1) from None
-        raise end from None
+        problem, status = flush_output(), end.code
+    except OSError as error:
+        if not is_output_error(error):
+            raise
+        flush_output()
+        problem, status = output_problem(error), 1
+    if problem is not None:
+        _say_error(problem)
+        status = 1
+    raise SystemExit(status)
+
+
+def _print_help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return 0
 
 
 def run_command(run: Callable[[], int], *, quiet: bool, verbose: bool) -> int:
@@ -82,7 +95,7 @@ def run_command(run: Callable[[], int], *, quiet: bool, verbose: bool) -> int:
         if not is_output_error(error):
             raise
         flush_output()
-        _say_error(f"standard output cannot be written: {error.strerror}")
+        _say_error(output_problem(error))
         return 1
     problem = flush_output()
     if problem is not None:
@@ -91,9 +104,17 @@ def run_command(run: Callable[[], int], *, quiet: bool, verbose: bool) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that does not keep silent about help that cannot be printed, as argparse does where nothing is buffered."""
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Prints the help."""
+        print(self.format_help(), end="", file=file)
+
+
 def _parser(wanted: str | None) -> argparse.ArgumentParser:
     """The parser; only the wanted command's module is imported for its options."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="gasp", description="Predicts where people look in video with people in it, and says why."
     )
     parser.add_argument("--version", action="version", version=f"gasp {__version__}")

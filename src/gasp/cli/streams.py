@@ -36,8 +36,13 @@ def flush_output() -> str | None:
         _give_up_output()
     except OSError as error:
         _give_up_output()
-        return f"standard output cannot be written: {error.strerror or error}"
+        return output_problem(error)
     return None
+
+
+def output_problem(error: OSError) -> str:
+    """What cannot be done, and why."""
+    return f"standard output cannot be written: {error.strerror or error}"
 
 
 def is_output_error(error: OSError) -> bool:
