@@ -7,33 +7,21 @@ import os
 import random
 import shutil
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from gasp.datasets.store import PackSettings, pack
 from helpers.evaluation_sets import make_videos
-from helpers.fork_server import Done, ForkServer
+from helpers.fork_server import ForkServer
 from helpers.grouped_frames import make_grouped
+from helpers.hostile import changed, check, damaged
 
 QUICK = ("--no-overlay", "--no-report", "--cues", "captured,motion", "--faces", "none", "--threads", 1)
 LONG = "9" * 5000
 DEEP = "[" * 100_000
-
-
-def check(done: Done, line: str, *, allowed: tuple[int, ...] = (1, 2), named: str = "") -> None:
-    assert done.status is not None, f"{line}: it hung"
-    assert done.status in allowed, f"{line}: status {done.status}\n{done.err[-1500:]}"
-    assert "Traceback" not in done.err, f"{line}\n{done.err[-1500:]}"
-    assert "\x1b" not in done.err, f"{line}: control signs reach the terminal"
-    if done.status:
-        said = " ".join((done.err + done.out).split())
-        assert said, f"{line}: nothing is said"
-        assert named in said, f"{line}: {named} is not named\n{said[-800:]}"
 
 
 # --- pipelines in YAML ----------------------------------------------------------------------------------------------
@@ -195,49 +183,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store"
 
 
-def changed(index: Any) -> Iterator[Any]:
-    """The index with one value replaced, at any place, by what does not belong there."""
-    wrong: list[Any] = [
-        None,
-        5,
-        -1,
-        "../../vict",
-        "/abs",
-        "..",
-        "",
-        [],
-        {},
-        True,
-        1e300,
-        "x" * 5000,
-        "\x1b[31m",
-    ]
-    places: list[tuple[Any, Any]] = []
-
-    def walk(value: Any) -> None:
-        pairs = (
-            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        )
-        for key, inner in pairs:
-            places.append((value, key))
-            walk(inner)
-
-    walk(index)
-    rng = random.Random(5)
-    for holder, key in rng.sample(places, min(24, len(places))):
-        before = holder[key]
-        holder[key] = rng.choice(wrong)
-        yield index
-        holder[key] = before
-
-
 def test_indexes_of_stores(server: ForkServer, store: Path, tmp_path: Path) -> None:
     victim = tmp_path / "vict"
     victim.mkdir()
     (victim / "mine.txt").write_text("mine")
-    contents = [
-        json.dumps(index).encode() for index in changed(json.loads((store / "index.json").read_text()))
-    ]
+    rng, index = random.Random(5), json.loads((store / "index.json").read_text())
+    contents = [json.dumps(changed(index, rng)).encode() for _ in range(24)]
     contents += MANIFEST_BYTES
     for number, content in enumerate(contents):
         bad = tmp_path / "stores" / "bad"
@@ -299,21 +250,6 @@ def png(width: int, height: int, *, depth: int = 8, kind: int = 2) -> bytes:
         + struct.pack(">I", zlib.crc32(chunk))
         + bytes(40)
     )
-
-
-def damaged(content: bytes, seed: int) -> bytes:
-    """A file of which some bytes are others, or a stretch is missing, or doubled."""
-    rng = np.random.default_rng(seed)
-    data = bytearray(content)
-    kind = seed % 4
-    if kind == 0:
-        return bytes(data[: rng.integers(1, len(data))])
-    if kind == 1:
-        for place in rng.integers(0, len(data), 1 + len(data) // 200):
-            data[place] = rng.integers(256)
-        return bytes(data)
-    a, b = sorted(int(place) for place in rng.integers(0, len(data), 2))
-    return bytes(data[:a] + data[b:]) if kind == 2 else bytes(data[:b] + data[a:])
 
 
 def test_videos_that_are_damaged_anywhere(server: ForkServer, clip: Path, tmp_path: Path) -> None:
