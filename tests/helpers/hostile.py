@@ -11,8 +11,8 @@ import numpy as np
 from helpers.fork_server import Done
 
 WRONG: list[Any] = [
-    None, 5, -1, 0.5, True, "", "..", "../../vict", "/abs", "x" * 5000, "\x1b[31m", "\x00", [], {}, [[]], {"a": 1}, 1e300,
-    2**80, float("nan"),
+    None, 5, -1, 0.5, True, "", "..", "../../vict", "/abs", "x" * 5000, "\x1b[31m", "\x00", [], {}, [[]], {"a": 1},
+    1e300, 2**80, float("nan"),
 ]  # fmt: skip
 """Values that belong nowhere."""
 
