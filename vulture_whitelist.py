@@ -19,6 +19,11 @@ GlanceFaceDetector
 S3FDFaceDetector
 YuNetFaceDetector
 
+# A network that no cue runs yet, and the sound that it hears.
+LightASD
+mfcc
+_.visual_logits
+
 # What users call: readers of datasets, the pictures and fields of 2021, a pipeline's delay.
 _.density_at
 _.fixation_map_at

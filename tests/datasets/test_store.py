@@ -134,6 +134,22 @@ def test_a_second_call_packs_what_changed(frames, tmp_path):
     assert PackedStore(tmp_path / "store").window(*VIDEO, 0, 1).maps.shape == (1, 15, 60, 60)
 
 
+def test_a_run_stopped_just_before_its_end_leaves_nothing_behind(frames, tmp_path, monkeypatch):
+    pack(frames, tmp_path / "whole", SMALL)
+    with monkeypatch.context() as context:
+        context.setattr("gasp.datasets.store.drop_description", stop_here)
+        with pytest.raises(KeyboardInterrupt):
+            pack(frames, tmp_path / "store", SMALL)
+    assert list((tmp_path / "store").rglob("piece.json"))
+    pack(frames, tmp_path / "store", SMALL)
+    names = [sorted(path.name for path in (tmp_path / name).rglob("*")) for name in ("store", "whole")]
+    assert names[0] == names[1]
+
+
+def stop_here(*_):
+    raise KeyboardInterrupt
+
+
 def test_an_interrupted_run_leaves_a_store_that_can_be_relied_on(frames, tmp_path):
     make_grouped(frames, video="a", frames=2)
 

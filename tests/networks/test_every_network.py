@@ -50,8 +50,8 @@ def test_networks_can_be_exported(name: str) -> None:
 def test_networks_compile_to_one_graph(name: str) -> None:
     torch.compiler.reset()  # what other networks of the class left behind
     model, given = made(name), inputs(name)
-    # Of an LSTM of PyTorch itself the compiler makes no graph.
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=name != "gaze360")
+    # Of an LSTM or GRU of PyTorch itself the compiler makes no graph.
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=name not in ("gaze360", "light_asd"))
     close(compiled(*given), model(*given), 1e-4)
 
 

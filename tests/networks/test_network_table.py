@@ -15,7 +15,9 @@ from gasp.errors import UsageError
 from gasp.networks.table import NETWORKS
 from gasp.networks.variants import VARIANTS
 
-PUBLISHED = {"dave", "stavis", "tased", "unisal", "vinet", "avinet", "gaze360", "videogaze", "esr9", "s3fd"}
+PUBLISHED = {"dave", "stavis", "tased", "unisal", "vinet", "avinet", "gaze360", "videogaze", "esr9", "light_asd",
+    "s3fd",
+}  # fmt: skip
 OTHERS = PUBLISHED | {"glance"}
 
 

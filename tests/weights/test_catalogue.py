@@ -66,7 +66,9 @@ def test_preprocessing_is_sensible(entry: Entry) -> None:
     assert all(0 <= mean < 1 for mean in how.mean)
     assert all(0 < std <= 1 for std in how.std)
     assert 0 <= how.source_index < how.window
-    assert bool(how.sound) == (entry.network in ("dave", "avinet") or "audiovisual" in entry.name)
+    assert bool(how.sound) == (
+        entry.network in ("dave", "avinet", "light_asd") or "audiovisual" in entry.name
+    )
 
 
 @EACH

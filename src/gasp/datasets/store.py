@@ -275,6 +275,9 @@ class _Packing:
         source = video.fingerprint((*self.options.maps, *self.options.targets))
         known = self.index.get((video.dataset, video.name))
         if known is not None and known.source == source and place.is_dir():
+            if read_piece(place) is not None:
+                # An earlier run was stopped between its last two steps.
+                drop_description(place)
             self.summary.unchanged.append(label)
             return
         if known is not None:

@@ -117,6 +117,12 @@ NETWORKS: dict[str, NetworkRow] = {
         small={"branches": 2},
         small_inputs=((1, 3, 96, 96),),
     ),
+    "light_asd": NetworkRow(
+        "gasp.networks.light_asd:LightASD",
+        landmark="model.visualEncoder.block1.s_3.weight",
+        inputs=fixed((1, 25, 112, 112), (1, 100, 13)),
+        small_inputs=((1, 2, 112, 112), (1, 8, 13)),
+    ),
     "s3fd": NetworkRow(
         "gasp.networks.s3fd:S3FD",
         landmark="conv7_2_mbox_conf.weight",

@@ -483,6 +483,49 @@ ENTRIES: tuple[Entry, ...] = (
         ),
     ),
     Entry(
+        name="light-asd",
+        title="Light-ASD",
+        network="light_asd",
+        options={},
+        folder="active_speaker/light_asd/checkpoints/pretrained_light_asd_ava",
+        files=(
+            RemoteFile(
+                "pretrain_AVA_CVPR.model",
+                (
+                    "https://github.com/Junhua-Liao/Light-ASD/raw/main/weight/pretrain_AVA_CVPR.model",
+                    "https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/pretrain_AVA_CVPR.model",
+                ),
+                sha256="d44bc3ea7baa8e0946fa3921311714a630ed8b90a1928fab0dbe30d918909317",
+                size=4175289,
+            ),
+        ),
+        checkpoint="pretrain_AVA_CVPR.model",
+        layout=Layout(),
+        preprocessing=Preprocessing(
+            112,
+            112,
+            (0.0, 0.0, 0.0),
+            (1 / 255, 1 / 255, 1 / 255),
+            window=25,
+            source_index=24,
+            sound="MFCC, 100 rows per second, 16-bit samples at 16 kHz",
+        ),
+        licence=Licence(
+            "MIT",
+            commercial=True,
+            url="https://github.com/Junhua-Liao/Light-ASD/blob/main/LICENSE",
+            note="That of the repository in which the file lies; its README asks for citation. The films of the "
+            "training set belong to others.",
+        ),
+        training_data="AVA-ActiveSpeaker",
+        citation=(
+            "J. Liao, H. Duan, K. Feng, W. Zhao, Y. Yang, L. Chen: A Light Weight Model for Active Speaker Detection. "
+            "CVPR 2023"
+        ),
+        homepage="https://github.com/Junhua-Liao/Light-ASD",
+        scores=(Score("AVA-ActiveSpeaker validation", "mAP", 0.9406, "paper"),),
+    ),
+    Entry(
         name="s3fd",
         title="S3FD",
         network="s3fd",
