@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from gasp.datasets.text_tables import fold, read_table, read_text
 from gasp.errors import InputError
+from gasp.work.arrays import reading_arrays
 
 T = TypeVar("T")
 
@@ -123,16 +123,11 @@ def column(rows: list[dict[str, str]], name: str, path: Path) -> NDArray[np.floa
 
 def read_npz(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float64]]:
     """One-dimensional arrays of one length from an NPZ file, as float64. Never unpickles."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive]
-            if missing:
-                raise InputError(f"{path} lacks the array(s) {', '.join(missing)}")
-            arrays = {name: np.asarray(archive[name], np.float64) for name in names}
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an NPZ file: {error}") from error
+    with reading_arrays(path, "as an NPZ file"), np.load(path, allow_pickle=False) as archive:
+        missing = [name for name in names if name not in archive]
+        if missing:
+            raise InputError(f"{path} lacks the array(s) {', '.join(missing)}")
+        arrays = {name: np.asarray(archive[name], np.float64) for name in names}
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) != 1 or any(len(shape) != 1 for shape in shapes.values()):
         raise InputError(f"{path}: the arrays must be one-dimensional and of one length, but are {shapes}")

@@ -39,6 +39,7 @@ from gasp.datasets.grouped import (
 )
 from gasp.errors import InputError, OutputError
 from gasp.naming import nearest
+from gasp.work.arrays import read_array
 from gasp.work.files import is_name, read_json, sha256, write_json
 from gasp.work.fingerprint import fingerprint
 from gasp.work.folder import NAME as WORK
@@ -191,10 +192,7 @@ class PackedStore:
         key = (known.dataset, known.video, name)
         if key not in self._arrays:
             path = self.folder / known.dataset / known.video / f"{name}.npy"
-            try:
-                array = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise InputError(f"{path} cannot be read: {error}. Run `gasp pack` again.") from None
+            array = read_array(path, mapped=True, advice="; run `gasp pack` again")
             self._arrays[key] = self._checked(array, known, name, path)
         return self._arrays[key]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-
+from gasp.errors import InputError
 from gasp.evaluation.results import VideoScores
 from gasp.work.folder import Piece, WorkFolder
 
@@ -30,7 +29,7 @@ class Parts:
             return None
         try:
             scores = VideoScores.load(piece.folder / _SCORES)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile):
+        except InputError:
             return None
         return scores if scores.id == identity else None
 

@@ -16,6 +16,7 @@ from gasp.evaluation.examples import Example
 from gasp.evaluation.problems import Problems
 from gasp.evaluation.scoring import METRICS
 from gasp.evaluation.statistics import Interval, interval, nan_mean, paired_difference, resamples
+from gasp.work.arrays import reading_arrays
 from gasp.work.files import replacing
 
 Floats = NDArray[np.float64]
@@ -70,18 +71,18 @@ class VideoScores:
 
     @classmethod
     def load(cls, path: Path) -> VideoScores:
-        """From :meth:`save`. Raises OSError, ValueError or KeyError for a damaged file."""
-        with np.load(path, allow_pickle=False) as file:
+        """From :meth:`save`. Raises :class:`~gasp.errors.InputError` for a damaged file."""
+        with reading_arrays(path), np.load(path, allow_pickle=False) as file:
             text: dict[str, Any] = json.loads(str(file["text"]))
             examples = [
                 Example(video, frame, time, system, tuple(scores), file[f"jpeg{i}"].tobytes())
                 for i, (video, frame, time, system, scores) in enumerate(text["examples"])
             ]
             arrays = {name: file[name] for name in _ARRAYS}
-        return cls(
-            text["id"], text["dataset"], **arrays, gate_names=text["gate_names"], examples=examples,
-            problems=Problems.load(text["problems"]),
-        )  # fmt: skip
+            return cls(
+                text["id"], text["dataset"], **arrays, gate_names=text["gate_names"], examples=examples,
+                problems=Problems.load(text["problems"]),
+            )  # fmt: skip
 
 
 _ARRAYS = ("frames", "times", "since_cut", "faces", "fixations", "scores", "changes", "gates")

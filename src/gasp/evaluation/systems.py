@@ -23,6 +23,7 @@ from gasp.pipeline.prediction import Prediction
 from gasp.pipeline.predictor import Predictor
 from gasp.video import Frame, SoundStream, VideoSource
 from gasp.video.cuts import CutDetector
+from gasp.work.arrays import read_array
 
 PIPELINE = "default"
 """Name of the packaged pipeline; another one goes by the name of its preset."""
@@ -115,13 +116,13 @@ def read_systems(given: Sequence[str]) -> tuple[list[MapFolder], bool]:
 
 def read_map(path: Path) -> NDArray[np.float32]:
     """A stored map as float32 (h, w). Raises :class:`~gasp.errors.InputError` for a file that holds none."""
-    try:
-        if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
+    if path.suffix.lower() == ".npy":
+        values: NDArray[np.generic] | None = read_array(path, "as a map")
+    else:
+        try:
             values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    except (OSError, ValueError, EOFError, cv2.error) as error:
-        raise InputError(f"{path} cannot be read as a map: {error}") from None
+        except (OSError, cv2.error) as error:
+            raise InputError(f"{path} cannot be read as a map: {error}") from None
     if values is None or values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
         raise InputError(f"{path} holds no map of numbers with the shape (height, width)")
     return np.asarray(values, np.float32)
