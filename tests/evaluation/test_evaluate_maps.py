@@ -346,7 +346,7 @@ def test_an_interrupted_evaluation_goes_on(
 
 def test_a_damaged_part_is_done_again(tmp_path: Path) -> None:
     (tmp_path / "0.npz").write_bytes(b"PK damaged")
-    with pytest.raises((OSError, ValueError)):
+    with pytest.raises(InputError, match=r"0\.npz cannot be read"):
         VideoScores.load(tmp_path / "0.npz")
 
 

@@ -159,7 +159,7 @@ def test_warm_up_follows_from_what_cues_declare(networks: Networks) -> None:
     assert of(3, None) is None
     assert warm_up([], 1) == 0
     # Liveliness of mouths fades for ten seconds, motion for two.
-    assert Pipeline(PredictSettings(), networks).warm_up == 247 + length - 1
+    assert Pipeline(PredictSettings(), networks).warm_up == 53 + length - 1
     assert Pipeline(PredictSettings(cues=("captured", "motion")), networks).warm_up == 50 + length - 1
 
 
