@@ -31,10 +31,9 @@ from helpers.command import make_clip
 from helpers.evaluation_sets import make_videos
 from helpers.fork_server import ForkServer, forking
 from helpers.grouped_frames import make_grouped
-from helpers.hostile import changed, check, damaged
+from helpers.hostile import QUICK, changed, check, damaged
 
 LIMITS = {"timeout": 60, "memory": 3 << 30}
-QUICK = ("--no-overlay", "--no-report", "--cues", "captured,motion", "--faces", "none", "--threads", 1)
 PIPELINE = {
     "name": "mine", "cues": ["captured", {"name": "motion", "options": {}}],
     "faces": {"detector": "none", "tracking": True},

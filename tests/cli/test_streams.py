@@ -30,9 +30,12 @@ def test_output_that_cannot_be_written_is_said() -> None:
 
 
 def test_a_reader_who_leaves_is_no_error_of_ours() -> None:
-    done = shell(f"{GASP} models --json | head -c 1; exit ${{PIPESTATUS[0]}}")
-    assert done.returncode in (0, 1)
-    assert done.stderr == b""
+    for words in ("models --json", "--help"):
+        for unbuffered in ("", "1"):
+            line = f"{GASP} {words} | head -c 1; exit ${{PIPESTATUS[0]}}"
+            done = shell(line, PYTHONUNBUFFERED=unbuffered)
+            assert done.returncode in (0, 1)
+            assert done.stderr == b""
 
 
 def test_closed_streams_do_not_end_up_in_files(tmp_path: Path, clip: Path) -> None:

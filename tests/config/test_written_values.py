@@ -14,7 +14,7 @@ def test_sizes() -> None:
     assert read_size("640X360", "--size") == (360, 640)
 
 
-@pytest.mark.parametrize("text", ["640", "0x3", "-1x3", "ax3", "16385x3", "3x" + "9" * 5000, "1x2x3", ""])
+@pytest.mark.parametrize("text", ["640", "0x3", "-1x3", "ax3", "8193x3", "3x" + "9" * 5000, "1x2x3", ""])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(UsageError, match=r"--size.*width x height"):
         read_size(text, "--size")

@@ -10,6 +10,11 @@ import numpy as np
 
 from helpers.fork_server import Done
 
+QUICK: tuple[object, ...] = (
+    *("--no-overlay", "--no-report", "--cues", "captured,motion", "--faces", "none", "--threads", 1),
+)
+"""Options with which `gasp predict` takes little time."""
+
 WRONG: list[Any] = [
     None, 5, -1, 0.5, True, "", "..", "../../vict", "/abs", "x" * 5000, "\x1b[31m", "\x00", [], {}, [[]], {"a": 1},
     1e300, 2**80, float("nan"),

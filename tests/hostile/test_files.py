@@ -17,9 +17,8 @@ from gasp.datasets.store import PackSettings, pack
 from helpers.evaluation_sets import make_videos
 from helpers.fork_server import ForkServer
 from helpers.grouped_frames import make_grouped
-from helpers.hostile import changed, check, damaged
+from helpers.hostile import QUICK, changed, check, damaged
 
-QUICK = ("--no-overlay", "--no-report", "--cues", "captured,motion", "--faces", "none", "--threads", 1)
 LONG = "9" * 5000
 DEEP = "[" * 100_000
 

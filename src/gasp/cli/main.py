@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gasp._version import __version__
 from gasp.cli.streams import flush_output, is_output_error, mend_streams, output_problem
@@ -19,6 +19,8 @@ from gasp.errors import GaspError
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
+
+T = TypeVar("T")
 
 COMMANDS = {
     "predict": "predict where people look in videos and pictures",
@@ -57,16 +59,9 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
     try:
         return parser.parse_args(arguments)
     except SystemExit as end:
-        problem, status = flush_output(), end.code
+        raise SystemExit(_end_output(end.code)) from None
     except OSError as error:
-        if not is_output_error(error):
-            raise
-        flush_output()
-        problem, status = output_problem(error), 1
-    if problem is not None:
-        _say_error(problem)
-        status = 1
-    raise SystemExit(status)
+        raise SystemExit(_say_unprinted(error)) from None
 
 
 def _print_help(parser: argparse.ArgumentParser) -> int:
@@ -87,21 +82,29 @@ def run_command(run: Callable[[], int], *, quiet: bool, verbose: bool) -> int:
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
         _say_error(str(stop) or "interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; a second complaint at exit would help nobody.
-        flush_output()
-        return 1
     except OSError as error:
-        if not is_output_error(error):
-            raise
-        flush_output()
-        _say_error(output_problem(error))
-        return 1
+        return _say_unprinted(error)
+    return _end_output(status)
+
+
+def _end_output(status: T) -> T | int:
+    """Writes out what was printed; the exit status: this one, or 1 where that cannot be done, which is said."""
     problem = flush_output()
+    if problem is None:
+        return status
+    _say_error(problem)
+    return 1
+
+
+def _say_unprinted(error: OSError) -> int:
+    """Says that printing failed, to whoever is still there; the exit status. Raises an error of another kind again."""
+    if not is_output_error(error):
+        raise error
+    flush_output()
+    problem = output_problem(error)
     if problem is not None:
         _say_error(problem)
-        return 1
-    return status
+    return 1
 
 
 class _Parser(argparse.ArgumentParser):

@@ -154,8 +154,9 @@ def say_result(result: InputResult) -> None:
 def _map_size(text: str | None) -> tuple[int, int] | None:
     """(width, height)."""
     from gasp.config.sizes import read_size
+    from gasp.results.output_settings import LARGEST_MAP
 
     if text is None:
         return None
-    height, width = read_size(text, "--map-size")
+    height, width = read_size(text, "--map-size", LARGEST_MAP)
     return width, height

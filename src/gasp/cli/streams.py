@@ -32,16 +32,16 @@ def flush_output() -> str | None:
     """Writes out what was printed; why that cannot be done, or None. Nobody there to read it is no reason."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        _give_up_output()
     except OSError as error:
         _give_up_output()
         return output_problem(error)
     return None
 
 
-def output_problem(error: OSError) -> str:
-    """What cannot be done, and why."""
+def output_problem(error: OSError) -> str | None:
+    """Why output cannot be written; None where whoever read it has gone, to whom a complaint would be of no use."""
+    if isinstance(error, BrokenPipeError):
+        return None
     return f"standard output cannot be written: {error.strerror or error}"
 
 

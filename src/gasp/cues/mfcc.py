@@ -43,7 +43,7 @@ def mfcc(samples: NDArray[np.number], *, frames_per_second: float = 25.0) -> NDA
     emphasised = np.append(signal[0], signal[1:] - PRE_EMPHASIS * signal[:-1])
     rows = 1 if signal.size <= window else 1 + math.ceil((signal.size - window) / hop)
     padded = np.zeros((rows - 1) * hop + window)
-    padded[: signal.size] = emphasised[: padded.size]
+    padded[: signal.size] = emphasised
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     power = np.abs(np.fft.rfft(frames, FFT)) ** 2 / FFT
     energy = _not_zero(power.sum(1))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.cues.alignment import move_onto
-from gasp.cues.cue import FrameCue
+from gasp.cues.cue import FrameCue, frames_of
 from gasp.cues.observation import Observation
 
 
@@ -35,7 +35,7 @@ class Motion(FrameCue):
 
     def begin(self, step: float) -> None:
         """Memories become frames."""
-        self.past = math.ceil(self.memory / step * math.log((255 - 3) / (0.5 * 6 / (255 - 0.5))))
+        self.past = frames_of(self.memory * math.log((255 - 3) / (0.5 * 6 / (255 - 0.5))), step)
 
     def step(self, observation: Observation) -> NDArray[np.uint8]:
         """The map, grey uint8 of shape ``observation.grid``."""

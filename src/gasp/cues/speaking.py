@@ -51,8 +51,7 @@ class Speaking(FrameCue):
         """Memories become frames."""
         self._mouths: dict[int, _Mouth] = {}
         self._voice = VoiceActivity(step)
-        self._frames = frames_of(self.window, step)
-        self.past = self._frames
+        self.past = frames_of(self.window, step)
 
     def step(self, observation: Observation) -> CueResult:
         """The map, grey uint8 of shape ``observation.grid``, and ``speaking`` (0..1) of each face."""
@@ -73,7 +72,7 @@ class Speaking(FrameCue):
             self._mouths.clear()
         present = {face.track_id: face for face in observation.faces}
         self._mouths = {
-            identity: self._mouths.get(identity) or _Mouth(deque(maxlen=self._frames)) for identity in present
+            identity: self._mouths.get(identity) or _Mouth(deque(maxlen=self.past)) for identity in present
         }
         for identity, face in present.items():
             self._mouths[identity].look(_patch(observation.frame.image, face), observation.step)

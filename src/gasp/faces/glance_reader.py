@@ -35,7 +35,6 @@ COARSE = 3
 CLOSE_UP = 0.3
 """Square root of the share of the picture from which a face of the second look counts."""
 
-
 DIM = 60
 """Mean grey level (0..255) up to which a picture counts as dark, and is brightened before the network sees it."""
 

@@ -13,6 +13,9 @@ from gasp.results.videos import VideoSink
 from gasp.visualize.grid import draw_grid
 from gasp.visualize.overlay import draw_overlay
 
+LARGEST_MAP = 16384
+"""Pixels of a map's side."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputSettings:
@@ -33,8 +36,10 @@ class OutputSettings:
     def __post_init__(self) -> None:
         if self.maps is not None:
             check_format(self.maps)
-        if self.map_size is not None and not all(1 <= side <= 16384 for side in self.map_size):
-            raise UsageError(f"map_size = {self.map_size}: width and height must be 1 to 16384 pixels.")
+        if self.map_size is not None and not all(1 <= side <= LARGEST_MAP for side in self.map_size):
+            raise UsageError(
+                f"map_size = {self.map_size}: width and height must be 1 to {LARGEST_MAP} pixels."
+            )
 
     def create(self, every: int = 1) -> list[Sink]:
         """The sinks that write it. ``every``: of how many frames one is predicted."""
