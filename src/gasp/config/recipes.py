@@ -17,15 +17,17 @@ class GlanceRecipe:
     (before, as many as there are), and the two ``late_..._weight`` replace the weights of their losses.
     """
 
-    steps: int = 5250
-    decay_from: int = 2750
-    horizon: int = 7000
+    steps: int = 1200
+    decay_from: int = 700
+    horizon: int = 2000
     batch: int = 16
     learning_rate: float = 2e-3
+    backbone_rate: float = 0.25
+    """Learning rate of the backbone as a share of ``learning_rate``; it comes with weights, the rest does not."""
     weight_decay: float = 0.05
-    warmup: int = 200
+    warmup: int = 100
     small_scale: float = 0.75
-    average_decay: float = 0.999
+    average_decay: float = 0.998
     face_weight: float = 0.5
     box_weight: float = 0.1
     late_faces: float = 0.42

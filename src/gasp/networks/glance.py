@@ -1,22 +1,23 @@
 """Glance: where people look in one picture, and the faces in it, from one small backbone.
 
-A network of our own (no publication). A residual encoder (He et al., CVPR 2016, basic blocks) feeds a
-feature pyramid (Lin et al., CVPR 2017) whose finest level (stride 4) carries two heads: saliency, as
-unnormalised log-probabilities of fixation, and face centres with box sizes (the form of CenterNet: Zhou et
-al., "Objects as Points", 2019). The saliency head sees where each pixel lies in the picture, so that it can
-learn the centre bias of observers.
+A network of our own (no publication). EfficientNet-Lite0 (:mod:`gasp.networks.blocks.efficientnet_lite`), or a small
+residual encoder (He et al., CVPR 2016, basic blocks), feeds a feature pyramid (Lin et al., CVPR 2017) whose finest
+level (stride 4) carries two heads: saliency, as unnormalised log-probabilities of fixation, and face centres with box
+sizes (the form of CenterNet: Zhou et al., "Objects as Points", 2019). The saliency head sees where each pixel lies in
+the picture, so that it can learn the centre bias of observers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gasp.errors import UsageError
+from gasp.networks.blocks.efficientnet_lite import WIDTHS, EfficientNetLite0
 
 STRIDE = 4
 """Pixels of the input per cell of the outputs."""
@@ -42,12 +43,14 @@ class Glance(nn.Module):
     (N, 2, h, w) tells where each output cell lies in the picture (x, y in -1..1 from edge to edge); it is only
     needed in training, when a crop should be judged by its place in the whole picture.
 
-    Options: ``widths`` of the stem and the four stages (strides 2, 4, 8, 16, 32), ``depths`` (residual blocks
-    per stage), ``pyramid`` and ``fine`` (channels of the pyramid at stride 8 to 32, and at stride 4).
+    Options: ``backbone``; for the residual one ``widths`` of the stem and the four stages (strides 2, 4, 8, 16, 32) and
+    ``depths`` (residual blocks per stage); ``pyramid`` and ``fine`` (channels of the pyramid at stride 8 to 32, and at
+    stride 4).
     """
 
     def __init__(
         self,
+        backbone: Literal["residual", "lite0"] = "residual",
         widths: Sequence[int] = (24, 32, 64, 128, 256),
         depths: Sequence[int] = (1, 2, 2, 2),
         pyramid: int = 64,
@@ -58,12 +61,16 @@ class Glance(nn.Module):
             raise UsageError(
                 f"widths must be five whole numbers and depths four of 1 to 64, not {widths} and {depths}."
             )
-        stem, *stages = widths
-        self.stem = _conv_norm_relu(3, stem, stride=2)
-        self.stages = nn.ModuleList(
-            _stage(before, after, depth)
-            for before, after, depth in zip([stem, *stages[:-1]], stages, depths, strict=True)
-        )
+        if backbone == "lite0":
+            stages: Sequence[int] = WIDTHS
+            self.backbone = EfficientNetLite0()
+        else:
+            stem, *stages = widths
+            self.stem = _conv_norm_relu(3, stem, stride=2)
+            self.stages = nn.ModuleList(
+                _stage(before, after, depth)
+                for before, after, depth in zip([stem, *stages[:-1]], stages, depths, strict=True)
+            )
         pyramid_widths = [fine, pyramid, pyramid, pyramid]
         self.laterals = nn.ModuleList(
             nn.Conv2d(width, out, 1) for width, out in zip(stages, pyramid_widths, strict=True)
@@ -88,17 +95,25 @@ class Glance(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The finest pyramid level, (N, fine, h, w)."""
-        x = self.stem((images - 0.45) / 0.25)
-        levels = []
-        for stage in self.stages:
-            x = stage(x)
-            levels.append(x)
-        top = self.laterals[-1](x) + self.context(x.mean((2, 3)))[:, :, None, None]
+        levels = self._encode(images)
+        coarse = levels[-1]
+        top = self.laterals[-1](coarse) + self.context(coarse.mean((2, 3)))[:, :, None, None]
         for lateral, smooth, level in zip(
             reversed(self.laterals[:-1]), reversed(self.smooth), reversed(levels[:-1]), strict=True
         ):
             top = F.interpolate(smooth(top), size=level.shape[-2:], mode="nearest") + lateral(level)
         return self.fine(top)
+
+    def _encode(self, images: Tensor) -> list[Tensor]:
+        """Features of strides 4, 8, 16 and 32."""
+        if hasattr(self, "backbone"):
+            return self.backbone(images)
+        x = self.stem((images - 0.45) / 0.25)
+        levels = []
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(x)
+        return levels
 
 
 def picture_position(like: Tensor) -> Tensor:

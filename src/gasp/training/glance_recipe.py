@@ -8,7 +8,7 @@ the whole picture, is learnt apart from what attracts them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gasp.config.recipes import GlanceRecipe
 from gasp.datasets.images import Picture
@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 
 SIZES = ((240, 320), (208, 368), (272, 272))
 """Heights and widths of training pictures: 4:3, 16:9 and square at about the same number of pixels."""
+
+
+OPTIONS: dict[str, Any] = {"backbone": "lite0", "pyramid": 64, "fine": 32}
+"""Of the network."""
 
 
 class GlanceBatches:
@@ -139,10 +143,10 @@ class GlanceModule(pl.LightningModule):
     ``half`` computes in bfloat16 where that is exact enough.
     """
 
-    def __init__(self, recipe: GlanceRecipe, *, half: bool = True) -> None:
+    def __init__(self, recipe: GlanceRecipe, network: Glance, *, half: bool = True) -> None:
         super().__init__()
         self.recipe, self.in_half = recipe, half
-        self.network: Glance = Glance().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: Glance = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._scores: dict[str, list[tuple[float, float]]] = {}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -181,8 +185,16 @@ class GlanceModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, with the learning rate of the recipe."""
+        recipe = self.recipe
         optimiser = torch.optim.AdamW(
-            _decayed(self.network, self.recipe.weight_decay), lr=self.recipe.learning_rate
+            [
+                *_decayed(rest_of(self.network), recipe.weight_decay, recipe.learning_rate),
+                *_decayed(
+                    list(self.network.backbone.parameters()),
+                    recipe.weight_decay,
+                    recipe.learning_rate * recipe.backbone_rate,
+                ),
+            ]
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self.recipe.relative_rate)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -191,6 +203,7 @@ class GlanceModule(pl.LightningModule):
 def train_glance(
     pictures: Sequence[Picture],
     recipe: GlanceRecipe,
+    backbone: Mapping[str, Tensor],
     *,
     held_back: Sequence[Picture] = (),
     folder: Path | None = None,
@@ -200,12 +213,15 @@ def train_glance(
 ) -> Glance:
     """Trains a new network and returns the moving average of its weights, in eval mode.
 
+    ``backbone``: the entries of :class:`~gasp.networks.blocks.efficientnet_lite.EfficientNetLite0` that it begins with.
     ``half``: see :class:`GlanceModule`. With ``folder`` the state is kept there every ``every`` steps, and training
     goes on from it when it exists.
     """
     torch.manual_seed(recipe.seed)
     data = StepData(GlanceBatches(pictures, recipe).make, recipe.steps, every, held_back)
-    module = GlanceModule(recipe, half=half)
+    network = Glance(**OPTIONS)
+    network.backbone.load_state_dict(dict(backbone))
+    module = GlanceModule(recipe, network, half=half)
     fit_steps(module, data, average=recipe.average_decay, clip=5.0, folder=folder, report=report)
     return module.network.eval()
 
@@ -236,8 +252,16 @@ def _unit(images: Tensor) -> Tensor:
     return images.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
-def _decayed(network: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def rest_of(network: Glance) -> list[nn.Parameter]:
+    """The parameters outside the backbone."""
+    return [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
+
+
+def _decayed(parameters: Sequence[nn.Parameter], weight_decay: float, rate: float) -> list[dict[str, object]]:
     """Weight decay for the kernels; none for biases and normalisation."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    kernels = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
+    return [
+        {"params": kernels, "weight_decay": weight_decay, "lr": rate},
+        {"params": others, "weight_decay": 0.0, "lr": rate},
+    ]

@@ -17,6 +17,7 @@ from gasp.datasets.images import load_pictures
 from gasp.errors import UsageError
 from gasp.faces.glance_reader import GlanceReader
 from gasp.networks.glance import Glance
+from gasp.training.backbone import describe_backbone, find_backbone, read_backbone
 from gasp.training.fusion_recipe import (
     CORRECTS,
     MODALITIES,
@@ -26,6 +27,7 @@ from gasp.training.fusion_recipe import (
     make_scenes,
     train_fusion,
 )
+from gasp.training.glance_recipe import OPTIONS as OPTIONS_OF_GLANCE
 from gasp.training.glance_recipe import train_glance
 from gasp.weights import open_weights, save_weights
 from gasp.work.progress import Report
@@ -43,13 +45,22 @@ LICENCE = {
 
 
 def default_saliency(
-    data: Path, out: Path, *, steps: int | None = None, half: bool = True, report: Report | None = None
+    data: Path,
+    out: Path,
+    *,
+    backbone: Path | None = None,
+    steps: int | None = None,
+    half: bool = True,
+    report: Report | None = None,
 ) -> Path:
     """Recipe ``default-saliency``: the network for saliency and faces, from the sets under ``data``.
 
-    ``steps`` shortens the recipe, for a try. Training goes on where it was interrupted (its state is
-    kept beside ``out``). ``half``: compute in bfloat16. Returns ``out``, a safetensors file.
+    ``backbone``: the file of ImageNet weights, see :mod:`gasp.training.backbone`. ``steps`` shortens the recipe, for a
+    try. Training goes on where it was interrupted (its state is kept beside ``out``). ``half``: compute in bfloat16.
+    Returns ``out``, a safetensors file.
     """
+    start = find_backbone(backbone)
+    entries = read_backbone(start)
     recipe = GlanceRecipe()
     if steps is not None:
         late = max(1, round(steps * recipe.decay_from / recipe.steps))
@@ -58,10 +69,14 @@ def default_saliency(
     log.info("%d pictures to learn from, %d held back", len(training), len(held))
     state = _state_folder(out)
     network = train_glance(
-        training, recipe, held_back=held, folder=state, every=_EVERY, half=half, report=report
+        training, recipe, entries, held_back=held, folder=state, every=_EVERY, half=half, report=report
     )
-    metadata = {**LICENCE, **_made_by("default-saliency", recipe)}
-    save_weights(network, out, network="glance", options={}, metadata=metadata)
+    metadata = {
+        **LICENCE,
+        "backbone": describe_backbone(start),
+        **_made_by("default-saliency", recipe),
+    }
+    save_weights(network, out, network="glance", options=OPTIONS_OF_GLANCE, metadata=metadata)
     shutil.rmtree(state, ignore_errors=True)
     return out
 
