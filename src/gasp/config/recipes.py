@@ -17,15 +17,17 @@ class GlanceRecipe:
     (before, as many as there are), and the two ``late_..._weight`` replace the weights of their losses.
     """
 
-    steps: int = 1200
-    decay_from: int = 700
-    horizon: int = 2000
+    steps: int = 800
+    decay_from: int = 500
+    horizon: int = 1400
     batch: int = 16
     learning_rate: float = 2e-3
     backbone_rate: float = 0.25
     """Learning rate of the backbone as a share of ``learning_rate``; it comes with weights, the rest does not."""
+    frozen_blocks: int = 3
+    """Of the backbone, which stay as they come: what they see is the same in all pictures, and they cost most."""
     weight_decay: float = 0.05
-    warmup: int = 100
+    warmup: int = 80
     small_scale: float = 0.75
     average_decay: float = 0.998
     face_weight: float = 0.5
@@ -79,7 +81,6 @@ class FusionRecipe:
     """Probability that a modality is missing from a clip, each on its own."""
     alone_weight: float = 0.3
     """Weight of the clips in which the corrected modality is missing: their losses are many times larger."""
-    dam_weight: float = 0.05
     prior: VideoPrior = field(default_factory=VideoPrior)
     seed: int = 7
 

@@ -50,14 +50,15 @@ log = logging.getLogger(__name__)
 MODALITIES = ("captured", "glance", "faces", "speaking", "motion")
 CORRECTS = "glance"
 """The modality whose map the network corrects, see :mod:`gasp.fusion.correction`."""
-NETWORK = "SequenceGASPDAMEncGMUALSTMConv"
+NETWORK = "SequenceGASPEncGMUALSTMConv"
+"""Without directed attention, which scales each modality by all others: what a cue contributes could not be told apart
+cheaply (:mod:`gasp.fusion.contributions`)."""
 OPTIONS: dict[str, Any] = {
     "modalities": len(MODALITIES),
     "sequence_len": 4,
     "encoder_widths": [8, 12, 12, 12, 8],
     "latent_channels": 8,
     "activation": "relu",
-    "dam_channels": 32,
 }
 PREPROCESSING = preprocessing_2021(height=96, width=128)
 
@@ -295,14 +296,13 @@ class FusionModule(pl.LightningModule):
         self._held_back: dict[str, list[float]] = {}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The loss of the corrected map, and a little of directed attention's."""
+        """The loss of the corrected map."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_half):
-            output = self.network(normalise_maps(batch["inputs"], PREPROCESSING))
-        logits = output.logits.float() + _corrected(batch["inputs"])
+            logits = self.network(normalise_maps(batch["inputs"], PREPROCESSING)).logits
+        logits = logits.float() + _corrected(batch["inputs"])
         loss = losses.map_loss(logits, batch["density"], batch["fixations"], weights=batch["weight"])
         self.log("train_loss", loss.detach(), batch_size=len(batch["inputs"]))
-        assert output.dam_logits is not None
-        return loss + self.recipe.dam_weight * _dam_loss(output.dam_logits, batch["density"])
+        return loss
 
     def validation_step(self, held_back: tuple[str, dict[str, Tensor]], batch_idx: int) -> None:
         """The loss on held-back clips of one kind."""
@@ -370,13 +370,6 @@ def _corrected(inputs: Tensor) -> Tensor:
     """Log-probabilities of the corrected modality in the last frame, (N, 1, H / 2, W / 2), of clips (N, T, K, H, W)."""
     first = 3 * MODALITIES.index(CORRECTS)
     return log_of_map(F.avg_pool2d(inputs[:, -1, first : first + 1].float(), 2))
-
-
-def _dam_loss(dam_logits: Tensor, density: Tensor) -> Tensor:
-    """BCE of the directed attention of every frame with the density scaled to its maximum (section 3.2)."""
-    peak = density.amax((-2, -1), keepdim=True).clamp_min(1e-12)
-    target = (density / peak)[:, None].expand_as(dam_logits)
-    return F.binary_cross_entropy_with_logits(dam_logits.float(), target)
 
 
 def _held_back_clips(

@@ -190,7 +190,7 @@ class GlanceModule(pl.LightningModule):
             [
                 *_decayed(rest_of(self.network), recipe.weight_decay, recipe.learning_rate),
                 *_decayed(
-                    list(self.network.backbone.parameters()),
+                    [p for p in self.network.backbone.parameters() if p.requires_grad],
                     recipe.weight_decay,
                     recipe.learning_rate * recipe.backbone_rate,
                 ),
@@ -221,6 +221,7 @@ def train_glance(
     data = StepData(GlanceBatches(pictures, recipe).make, recipe.steps, every, held_back)
     network = Glance(**OPTIONS)
     network.backbone.load_state_dict(dict(backbone))
+    network.backbone.freeze(recipe.frozen_blocks)
     module = GlanceModule(recipe, network, half=half)
     fit_steps(module, data, average=recipe.average_decay, clip=5.0, folder=folder, report=report)
     return module.network.eval()

@@ -73,6 +73,11 @@ class EfficientNetLite0(nn.Module):
                 features.append(x)
         return features
 
+    def freeze(self, blocks: int) -> None:
+        """The stem and the first ``blocks`` blocks learn nothing any more."""
+        for module in (self.stem, *self.blocks[:blocks]):
+            module.requires_grad_(False)
+
     def train(self, mode: bool = True) -> EfficientNetLite0:
         """As of any module, but for the statistics of batch normalisation."""
         super().train(mode)

@@ -1,0 +1,83 @@
+"""Where in a face, and when, people look in video, beside what a network that learnt from still pictures says.
+
+In video people look lower in faces that fill a small or middling part of the picture than in photographs (towards the
+mouth: Võ, Smith, Mital and Henderson, "Do the eyes really have it? Dynamic allocation of attention when viewing moving
+faces", Journal of Vision 2012), and their eyes follow what changes late. So the map is moved down by a share of the
+height of the faces, and averaged over the latest fifth of a second. The constants were fitted on recorded gaze
+(docs/model-card.md). The first frame of a video is left as it is: like a still picture, it has nothing before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gasp.faces.face import Face
+
+Maps = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRule:
+    """Faces of the height f, as a share of the picture's, draw looks ``drop`` of their height lower up to
+    f = ``large`` - ``range``, less and less up to ``large``, and beyond that not at all. ``memory``: seconds over which
+    maps are averaged.
+    """
+
+    drop: float = 0.15
+    large: float = 0.3
+    range: float = 0.15
+    memory: float = 0.2
+
+
+class Placement:
+    """Applies a rule to the maps of successive frames; every step is linear in the maps."""
+
+    def __init__(self, rule: PlacementRule, step: float) -> None:
+        self.rule = rule
+        self.length = max(1, round(rule.memory / step))
+        self._moved: deque[Maps] = deque(maxlen=self.length)
+
+    @property
+    def past(self) -> int:
+        """Frames before its own on which a map depends."""
+        return self.length - 1
+
+    def step(self, maps: Maps, faces: Sequence[Face], height: int, *, cut: bool, first: bool) -> Maps:
+        """The maps (K, h, w) of the next frame, moved and averaged.
+
+        Args:
+            maps: float32, each covering the whole picture.
+            faces: of the frame, in pixels of a picture ``height`` pixels high.
+            height: of that picture.
+            cut: whether a shot begins here; nothing is carried over it.
+            first: whether this is the first frame of the video.
+        """
+        if cut or first:
+            self._moved.clear()
+        if not first:
+            maps = move_down(maps, drop_of(faces, height, self.rule))
+        self._moved.append(maps)
+        return np.mean(self._moved, 0, dtype=np.float32)
+
+
+def drop_of(faces: Sequence[Face], height: int, rule: PlacementRule) -> float:
+    """By which share of the picture's height looks lie lower; that of the face of median height counts."""
+    if not faces:
+        return 0.0
+    share = float(np.median([face.box.height for face in faces])) / height
+    return rule.drop * share * float(np.clip((rule.large - share) / rule.range, 0, 1))
+
+
+def move_down(maps: Maps, share: float) -> Maps:
+    """Maps (..., h, w) moved down by a share of their height; what is above the picture is as its first row."""
+    rows = maps.shape[-2]
+    source = np.clip(np.arange(rows) - share * rows, 0, rows - 1)
+    above = np.floor(source).astype(np.intp)
+    part = (source - above).astype(np.float32)[:, None]
+    below = np.minimum(above + 1, rows - 1)
+    return np.asarray(maps[..., above, :] * (1 - part) + maps[..., below, :] * part, np.float32)
