@@ -73,6 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--piece", type=int, metavar="N", help="frames after which an interrupted run can go on (chosen)"
     )
     looking.add_argument("--seed", type=int, metavar="N", help="of random numbers (0)")
+    looking.add_argument(
+        "--why",
+        type=float,
+        metavar="SECONDS",
+        help="between two looks at what each cue contributes (1); 0: contributions are left out, which saves time",
+    )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
@@ -115,6 +121,7 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, OutputSe
             "threads",
             "seed",
             "piece",
+            "why",
         )
         if getattr(options, name) is not None
     }
