@@ -46,6 +46,11 @@ class Moment(NamedTuple):
     saliency: NDArray[np.float32]
 
 
+def method_of(network: GASP) -> Method:
+    """How the contributions of its modalities are computed: exactly, where all coalitions are cheap."""
+    return "shapley" if network.separate and network.modalities <= MOST_PLAYERS else "leave one out"
+
+
 class Coalitions:
     """Runs a network on a window with modalities replaced by black pictures.
 
@@ -54,9 +59,7 @@ class Coalitions:
 
     def __init__(self, network: GASP, black: Tensor) -> None:
         self.network = network
-        self.method: Method = (
-            "shapley" if network.separate and network.modalities <= MOST_PLAYERS else "leave one out"
-        )
+        self.method = method_of(network)
         self._absent = network.encode_each(black) if network.separate else black
 
     def keep(self, inputs: Tensor, latents: Tensor) -> list[Tensor]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gasp.fusion.coalitions import Coalitions, Looks, Moment
-from gasp.fusion.contributions import Contributions, Method
+from gasp.fusion.contributions import Contributions
 from gasp.fusion.correction import correct
 from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.networks.gasp import GASP, PreparedFrame, gate_scores
@@ -108,11 +108,6 @@ class GaspFusion:
         self._corrects = None if fusion.corrects is None else fusion.modalities.index(fusion.corrects)
         self._coalitions = self._make_coalitions() if looks else None
         self._looks = None if self._coalitions is None else self._make_looks(self._coalitions, looks, cues)
-
-    @property
-    def method(self) -> Method | None:
-        """How contributions are computed, None where they are not."""
-        return None if self._coalitions is None else self._coalitions.method
 
     def step(
         self,
