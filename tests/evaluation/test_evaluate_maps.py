@@ -26,7 +26,8 @@ from gasp.evaluation.scoring import KEYS, METRICS
 from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.systems import MapFolder, read_map
 from gasp.evaluation.table2021 import Row2021, write_table_2021
-from gasp.evaluation.truth import Others, centre_prior, truth_at
+from gasp.evaluation.truth import Others, truth_at
+from gasp.metrics.density import centre_prior
 from gasp.work.folder import WorkFolder
 from gasp.work.progress import Progress
 from helpers.evaluation_sets import (

@@ -143,7 +143,7 @@ def test_a_frame_without_numbers_does_not_spoil_those_after_it(
     name: str, taps: bool, maps: Maps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fusion = make(name)
-    encode = fusion.network.encode_frame
+    encode = fusion.network.join_latents
     seen = 0
 
     def broken(frames: torch.Tensor) -> torch.Tensor:
@@ -155,7 +155,7 @@ def test_a_frame_without_numbers_does_not_spoil_those_after_it(
         seen += len(encoded)
         return encoded
 
-    monkeypatch.setattr(fusion.network, "encode_frame", broken)
+    monkeypatch.setattr(fusion.network, "join_latents", broken)
     steps = GaspFusion(fusion, taps=taps)
     fused = [row for first in (0, 3, 6) for row in steps.step(maps[first : first + 3], [False] * 3)]
     assert [row.replaced for row in fused] == [index in (0, 4) for index in range(9)]

@@ -71,7 +71,7 @@ def test_record_survives_json() -> None:
 def test_people_have_columns_of_what_was_found(tmp_path: Path) -> None:
     found = {"gaze_yaw": -12.5, "arousal": 0.1, "own_measure": 3, "gaze_pitch": 4.0}
     record = FrameRecord(0, 0.0, 1, 1, 1, 1, {}, [PersonRecord(1, (1, 2, 3, 4), 0.9, 0.5, found), person(2)])
-    with PeopleTable(tmp_path / "people.csv", found) as table:
+    with PeopleTable(tmp_path / "people.csv", found, []) as table:
         table.write(record)
     with (tmp_path / "people.csv").open(newline="") as file:
         rows = list(csv.reader(file))
@@ -85,12 +85,12 @@ def test_summary_is_bounded_and_keeps_means() -> None:
     summary = Summary(most_points=10)
     for i in range(1000):
         people = [PersonRecord(1, (0, 0, 1, 1), 1, i / 1000, {"speaking": 0.5})] if i >= 500 else []
-        summary.add(FrameRecord(i, i / 25, 10.0, 20.0, 1.0, 5.0, {"faces": i / 1000}, people))
+        summary.add(FrameRecord(i, i / 25, 10.0, 20.0, 1.0, 5.0, {}, people, {"faces": i / 1000}))
     assert len(summary.points) <= 10
     assert sum(point.frames for point in summary.points) == summary.frames == 1000
     assert [point.time for point in summary.points] == sorted(point.time for point in summary.points)
     assert summary.points[3].entropy / summary.points[3].frames == pytest.approx(5)
-    assert summary.mean_gates()["faces"] == pytest.approx(0.4995)
+    assert summary.mean_why()["faces"] == pytest.approx(0.4995)
     assert (summary.people[1].frames, summary.people[1].first) == (500, 20.0)
     assert summary.people[1].attention == pytest.approx(sum(i / 1000 for i in range(500, 1000)))
 

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gasp.faces.face import Box, Face
+from gasp.fusion.contributions import Contributions
 from gasp.pipeline.prediction import Focus, Prediction
 from gasp.visualize.colours import css, heat_colours, ink_on, modality_colour, person_colour
 from gasp.visualize.grid import draw_grid, grid_layout
-from gasp.visualize.overlay import OverlayStyle, blend_heat, draw_overlay, shrink_prediction
+from gasp.visualize.overlay import Legend, OverlayStyle, blend_heat, draw_overlay, shrink_prediction
 from gasp.visualize.shapes import fit_text, text_width
 
-NOTHING = OverlayStyle(faces=False, focus=False, gates=False)
+NOTHING = OverlayStyle(faces=False, focus=False, legend="none")
 
 
 def prediction(height: int = 180, width: int = 320, **changes: object) -> Prediction:
@@ -80,11 +81,21 @@ def test_focus_ring_is_white_at_the_focus() -> None:
     assert drawn[52, 90].min() > 240
 
 
-def test_gates_only_where_there_are_gates() -> None:
-    with_gates = draw_overlay(prediction(height=360, width=640), replace(NOTHING, gates=True))
-    without = draw_overlay(prediction(height=360, width=640, gates=None), replace(NOTHING, gates=True))
-    assert not np.array_equal(with_gates[250:, :200], without[250:, :200])
-    assert np.array_equal(with_gates[:, 300:], without[:, 300:])
+def contributions() -> Contributions:
+    maps = np.zeros((2, 12, 16), np.float32)
+    maps[0, 3, 4], maps[0, 9, 9] = 0.5, -0.5
+    return Contributions(("captured", "faces"), maps, np.full((12, 16), 1 / 192, np.float32), "shapley")
+
+
+@pytest.mark.parametrize(
+    ("legend", "there"), [("gates", {"contributions": None}), ("why", {"contributions": contributions()})]
+)
+def test_a_legend_only_where_there_is_something_to_show(legend: Legend, there: dict[str, object]) -> None:
+    style = replace(NOTHING, legend=legend)
+    shown = draw_overlay(prediction(height=360, width=640, **there), style)
+    without = draw_overlay(prediction(height=360, width=640, gates=None, contributions=None), style)
+    assert not np.array_equal(shown[250:, :200], without[250:, :200])
+    assert np.array_equal(shown[:, 300:], without[:, 300:])
 
 
 @settings(max_examples=25, deadline=None)

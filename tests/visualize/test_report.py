@@ -58,12 +58,16 @@ def manifest(**changes: Any) -> dict[str, Any]:
     }
 
 
-def summary(frames: int = 100, people: int = 2, gates: bool = True) -> Summary:
+def summary(frames: int = 100, people: int = 2, why: bool = True) -> Summary:
     made = Summary()
     for i in range(frames):
-        faces = [PersonRecord(k + 1, (0, 0, 9, 9), 0.9, 0.2, {"speaking": 0.5}) for k in range(people)]
-        scores = {"captured": 0.25, "faces": 0.75} if gates else {}
-        made.add(FrameRecord(i, i / 25, 320.0, 90.0, 1.0, 8.5, scores, faces))
+        points = {"captured": -2.5, "faces": 12.5} if why else {}
+        expected = 0.1 if why else None
+        faces = [
+            PersonRecord(k + 1, (0, 0, 9, 9), 0.9, 0.2, {"speaking": 0.5}, expected, points) for k in range(people)
+        ]
+        shares = {"captured": 0.25, "faces": 0.73} if why else {}
+        made.add(FrameRecord(i, i / 25, 320.0, 90.0, 1.0, 8.5, {}, faces, shares))
     return made
 
 
@@ -80,7 +84,7 @@ def check(page: str) -> str:
 def test_page_is_self_contained_and_says_what_matters() -> None:
     page = check(render_report(manifest(), summary(), [Thumbnail(3, 0.12, b"\xff\xd8jpeg")]))
     for text in (
-        *("talk &lt;1&gt;", "person 1", "person 2", "where faces are", "MIT", "frame 3", "0.75", "20 %"),
+        *("talk &lt;1&gt;", "person 1", "person 2", "where faces are", "MIT", "frame 3", "73 %", "20 %", "+12.5", "-2.5"),
         *(css(person_colour(2)), "100 done, 1 skipped, 0 failed"),
     ):
         assert text in page
@@ -89,12 +93,12 @@ def test_page_is_self_contained_and_says_what_matters() -> None:
 
 
 @pytest.mark.parametrize("people", [0, 1, 30])
-@pytest.mark.parametrize("gates", [True, False])
+@pytest.mark.parametrize("why", [True, False])
 @pytest.mark.parametrize("frames", [1, 2, 50])
-def test_any_run(people: int, gates: bool, frames: int) -> None:
-    page = check(render_report(manifest(), summary(frames, people, gates), []))
+def test_any_run(people: int, why: bool, frames: int) -> None:
+    page = check(render_report(manifest(), summary(frames, people, why), []))
     assert ("No faces were found" in page) == (people == 0)
-    assert ("no gates" in page) == (not gates)
+    assert ("left out of this run" in page) == (not why)
     assert ("<svg" in page) == (frames > 1)
     assert ("and 10 more" in page) == (people == 30)
 

@@ -9,7 +9,7 @@ MADE = {
     "overlay.mp4": "the clip with the predicted heat map, faces and focus, with sound",
     "grid.mp4": "every cue beside the prediction",
     "report.html": "attention and cues over time, open it in a browser",
-    "frames.csv": "one row per frame: focus, entropy, gates",
+    "frames.csv": "one row per frame: focus, entropy, contributions of the cues",
     "people.csv": "one row per face and frame: place, share of attention, speaking",
     "run.json": "settings, versions, weights and timing",
 }

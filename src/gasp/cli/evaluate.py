@@ -206,7 +206,7 @@ def _pipeline(options: argparse.Namespace) -> PipelineSystem:
         for name in ("pipeline", "cues", "faces", "every", "device", "batch", "threads")
         if getattr(options, name) is not None
     }
-    settings = PredictSettings.read({**given, "sound": not options.no_sound})
+    settings = PredictSettings.read({**given, "sound": not options.no_sound, "why": 0})
     return PipelineSystem.load(
         settings, ablation=options.ablation, sound=options.sound_sensitivity, shift=options.shift
     )

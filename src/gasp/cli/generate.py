@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         for name in ("pipeline", "cues", "faces", "device", "batch", "threads", "piece")
         if getattr(args, name) is not None
     }
-    settings = PredictSettings.read(given)
+    settings = PredictSettings.read({**given, "why": 0})
     options = GenerateSettings(
         size=read_size(args.size, "--size"), targets=not args.no_targets, prediction=args.prediction
     )

@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     results.add_argument("--map-size", metavar="WxH", help="size of the maps (default: the network's)")
     results.add_argument("--no-overlay", action="store_true", help="leave out overlay.mp4, which saves time")
+    results.add_argument(
+        "--legend",
+        choices=("why", "gates", "none"),
+        default="why",
+        help="what the overlay's bars show: contributions of the cues (%(default)s), gates of the network, or nothing",
+    )
     results.add_argument("--no-report", action="store_true", help="leave out report.html")
     results.add_argument(
         "--sink", action="append", default=[], metavar="NAME", help="also a sink of another installed package"
@@ -73,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--piece", type=int, metavar="N", help="frames after which an interrupted run can go on (chosen)"
     )
     looking.add_argument("--seed", type=int, metavar="N", help="of random numbers (0)")
+    looking.add_argument(
+        "--why",
+        type=float,
+        metavar="SECONDS",
+        help="between two looks at what each cue contributes (1); 0: contributions are left out, which saves time",
+    )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
@@ -115,12 +127,14 @@ def read_options(options: argparse.Namespace) -> tuple[PredictSettings, OutputSe
             "threads",
             "seed",
             "piece",
+            "why",
         )
         if getattr(options, name) is not None
     }
     settings = PredictSettings.read({**given, "sound": not options.no_sound})
     outputs = OutputSettings(
         overlay=not options.no_overlay,
+        legend=options.legend,
         grid=options.grid,
         maps=options.maps,
         map_size=_map_size(options.map_size),

@@ -18,7 +18,8 @@ from scipy.special import ndtr
 from gasp.datasets.fixations import Fixations
 from gasp.errors import GaspError
 from gasp.evaluation.items import Item
-from gasp.evaluation.truth import Truth, centre_prior, density_of, truth_at
+from gasp.evaluation.truth import Truth, density_of, truth_at
+from gasp.metrics.density import centre_prior
 
 WIDTHS = tuple(float(width) for width in np.round(2.0 ** np.arange(-2, 2.01, 0.25), 4))
 """Kernels that are tried, as multiples of the dataset's own."""

@@ -19,7 +19,8 @@ from gasp.evaluation.results import System
 from gasp.evaluation.scoring import Context
 from gasp.evaluation.settings import EvaluationSettings
 from gasp.evaluation.systems import Look, MapFolder, PipelineSystem, plain_looks
-from gasp.evaluation.truth import Others, Truth, centre_prior, faces_prior
+from gasp.evaluation.truth import Others, Truth, faces_prior
+from gasp.metrics.density import centre_prior
 from gasp.work.fingerprint import fingerprint
 
 CENTRE, MEAN, FACES, OBSERVERS = "centre prior", "mean of other videos", "marked faces", "other observers"

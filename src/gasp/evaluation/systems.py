@@ -165,7 +165,8 @@ class PipelineSystem:
     @property
     def predictor(self) -> Predictor:
         """What predicts."""
-        return Predictor(self.settings, self.networks)
+        # Maps are scored, not explained.
+        return Predictor(self.settings.model_copy(update={"why": 0.0}), self.networks)
 
     @property
     def name(self) -> str:

@@ -14,9 +14,6 @@ from gasp.datasets.fixations import Fixations, density_of_points
 from gasp.evaluation.items import Item
 from gasp.faces.face import Box
 
-CENTRE_SIGMA = 0.25
-"""Standard deviation of the centre prior as a fraction of each side."""
-
 _GRID = (90, 160)  # rows and columns of the mean density of a video: finer than any dataset's blur
 
 
@@ -76,13 +73,6 @@ def truth_at(item: Item, frame: int, longest: int | None = None) -> Truth:
     boxes = item.faces(frame)
     faces = boxes and [Box(b.x1 * across, b.y1 * down, b.x2 * across, b.y2 * down) for b in boxes]
     return Truth(fixations, height, width, item.sigma * across, faces)
-
-
-def centre_prior(height: int, width: int) -> NDArray[np.float32]:
-    """A Gaussian in the middle, standard deviation :data:`CENTRE_SIGMA` of each side, peak 1."""
-    y, x = ((np.arange(side) + 0.5) / side - 0.5 for side in (height, width))
-    down, across = (np.exp(-(axis**2) / (2 * CENTRE_SIGMA**2)) for axis in (y, x))
-    return np.outer(down, across).astype(np.float32)
 
 
 def faces_prior(truth: Truth) -> NDArray[np.float32]:

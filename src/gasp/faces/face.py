@@ -58,7 +58,8 @@ class Face:
     tracker bridges a gap. ``found`` holds what cues say of this face, e.g. ``speaking`` (0..1),
     ``gaze_yaw`` and ``gaze_pitch`` (degrees), ``expression``, ``valence``, ``arousal``: empty in what cues are given,
     filled in predictions. ``looks``: colours of head and shoulders as the tracker knows them (float32, square roots of
-    histograms), None without a tracker.
+    histograms), None without a tracker. ``why``: by cue, what it adds to the share of attention on this face, in
+    percentage points; filled in predictions with contributions (:mod:`gasp.fusion.contributions`).
     """
 
     track_id: int
@@ -67,3 +68,4 @@ class Face:
     observed: bool = True
     found: Mapping[str, float | str] = field(default_factory=dict)
     looks: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    why: Mapping[str, float] = field(default_factory=dict)

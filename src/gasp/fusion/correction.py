@@ -23,8 +23,11 @@ def log_of_map(values: Tensor) -> Tensor:
     return 2 * torch.log(values.float().clamp_min(LEAST) / 255)
 
 
-def correct(drawn: NDArray[np.uint8], logits: Tensor) -> Tensor:
-    """The corrected logits (h, w) at the size of a drawn map, grey (h, w) or RGB (h, w, 3), from logits of any size."""
+def correct(drawn: NDArray[np.uint8], logits: Tensor) -> tuple[Tensor, Tensor]:
+    """What adds up to corrected logits, at the size of a drawn map, grey (h, w) or RGB (h, w, 3).
+
+    The logits, of any size, enlarged, and the map's log-probabilities: (h, w) both.
+    """
     values = torch.from_numpy(drawn if drawn.ndim == 2 else drawn.mean(2)).to(logits.device)
     resized = F.interpolate(logits[None, None], size=values.shape, mode="bilinear", align_corners=False)
-    return log_of_map(values) + resized[0, 0]
+    return resized[0, 0], log_of_map(values)

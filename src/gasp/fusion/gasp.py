@@ -1,4 +1,4 @@
-"""Stage 2: weighs the cue maps over a short context and gives a saliency map and a gate per modality."""
+"""Stage 2: weighs the cue maps over a short context and gives a saliency map, and what each cue contributes to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gasp.fusion.coalitions import Coalitions, Looks, Moment
+from gasp.fusion.contributions import Contributions
 from gasp.fusion.correction import correct
 from gasp.fusion.inputs import normalise_maps, stack_maps
 from gasp.networks.gasp import GASP, PreparedFrame, gate_scores
@@ -23,12 +25,34 @@ class Fused(NamedTuple):
     """Saliency of one frame, float32 (h, w) scaled to 0..1, and the mean gate of each modality (0..1).
 
     ``replaced``: the network's features of this frame held values that are not numbers, and those of the frame before
-    it stand in for them (where there is none, the map is zero).
+    it stand in for them (where there is none, the map is zero). ``contributions``: None where they were not asked for
+    or the map is none.
     """
 
     saliency: NDArray[np.float32]
     gates: dict[str, float] | None
     replaced: bool = False
+    contributions: Contributions | None = None
+
+
+class _Kept(NamedTuple):
+    """What is kept of a frame while it is in a window.
+
+    ``apart``: what running the network without some modalities needs. ``varied``: which maps are not constant.
+    """
+
+    prepared: PreparedFrame
+    apart: torch.Tensor | None
+    varied: frozenset[int]
+
+
+class _Ready(NamedTuple):
+    """A frame to be fused: its maps, number and whether a shot begins at it, and its window, empty without one."""
+
+    maps: Sequence[NDArray[np.uint8]]
+    number: int
+    cut: bool
+    window: list[_Kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +81,10 @@ class GaspFusion:
     ``taps``: take the gates of a ConvLSTM apart per kernel tap (see :meth:`gasp.networks.gasp.GASP.prepare`), by
     default where it pays: for wide ones on a CPU. One window is then run at a time, and a frame of the context takes
     83 MB for the published networks. The results are the same.
+
+    ``looks``: frames between two looks at what the cues contribute (:mod:`gasp.fusion.coalitions`); 0: none, and
+    contributions are None. ``cues``: names of all cues of the pipeline; contributions also name those that the network
+    does not take.
     """
 
     def __init__(
@@ -66,6 +94,8 @@ class GaspFusion:
         *,
         windows: Windows = "first repeated",
         taps: bool | None = None,
+        looks: int = 0,
+        cues: Sequence[str] = (),
     ) -> None:
         self.fusion = fusion
         self.device = torch.device(device)
@@ -73,40 +103,54 @@ class GaspFusion:
         self.windows = windows
         self._dtype = next(self.network.parameters()).dtype
         self.taps = self._taps_pay() if taps is None else taps
-        self._context: deque[PreparedFrame] = deque(maxlen=self.network.sequence_len)
+        self._context: deque[_Kept] = deque(maxlen=self.network.sequence_len)
+        self._frames = 0
+        self._corrects = None if fusion.corrects is None else fusion.modalities.index(fusion.corrects)
+        self._coalitions = self._make_coalitions() if looks else None
+        self._looks = None if self._coalitions is None else self._make_looks(self._coalitions, looks, cues)
 
-    def step(self, maps: Sequence[Sequence[NDArray[np.uint8]]], cuts: Sequence[bool]) -> list[Fused]:
+    def step(
+        self,
+        maps: Sequence[Sequence[NDArray[np.uint8]]],
+        cuts: Sequence[bool],
+        numbers: Sequence[int] | None = None,
+    ) -> list[Fused]:
         """Predictions for the next frames, encoded in one batch.
 
         ``maps``: per frame the cue maps in modality order, uint8 grey or RGB of any size; ``cuts``: whether a shot
-        begins at each frame. The result does not depend on how frames are grouped into batches.
+        begins at each frame; ``numbers``: of the frames, which say when to look at contributions, by default counted
+        here. The result does not depend on how frames are grouped into batches.
         """
         if not maps:
             return []
+        if numbers is None:
+            numbers = range(self._frames, self._frames + len(maps))
+        self._frames += len(maps)
         form = self.fusion.preprocessing
         stacked = torch.from_numpy(np.stack([stack_maps(frame, form) for frame in maps]))
         with torch.inference_mode():
             inputs = normalise_maps(stacked.to(self.device), form).to(self._dtype)
-            encoded = self.network.encode_frame(inputs)
+            latents = self.network.encode_each(inputs)
+            encoded = self.network.join_latents(latents)
             proper = encoded.flatten(1).isfinite().all(1).tolist()
-            windows = (
-                self._window(features, cut, good)
-                for features, cut, good in zip(encoded.split(1), cuts, proper, strict=True)
+            apart = [None] * len(maps) if self._coalitions is None else self._coalitions.keep(inputs, latents)
+            frames = (
+                _Ready(drawn, number, cut, self._window(features, own, _varied(drawn), cut, good))
+                for drawn, number, features, own, cut, good in zip(
+                    maps, numbers, encoded.split(1), apart, cuts, proper, strict=True
+                )
             )
-            if self.taps:
-                fused = [
-                    row for i, window in enumerate(windows) for row in self._fuse([window], maps[i : i + 1])
-                ]
-            else:
-                fused = self._fuse(list(windows), maps)
+            fused = [row for frame in frames for row in self._fuse([frame])] if self.taps else self._fuse(list(frames))
         return [row._replace(replaced=not good) for row, good in zip(fused, proper, strict=True)]
 
-    def _window(self, features: torch.Tensor, cut: bool, good: bool) -> list[PreparedFrame]:
+    def _window(
+        self, features: torch.Tensor, apart: torch.Tensor | None, varied: frozenset[int], cut: bool, good: bool
+    ) -> list[_Kept]:
         """The frames up to this one as windows need them, oldest first; none if there is no proper one."""
         if cut and self.windows == "first repeated":
             self._context.clear()
         if good:
-            self._context.append(self.network.prepare(features, taps=self.taps))
+            self._context.append(_Kept(self.network.prepare(features, taps=self.taps), apart, varied))
         elif self._context:
             self._context.append(self._context[-1])
         else:
@@ -119,34 +163,47 @@ class GaspFusion:
             else frames + [frames[-1]] * missing
         )
 
-    def _fuse(
-        self, windows: Sequence[list[PreparedFrame]], maps: Sequence[Sequence[NDArray[np.uint8]]]
-    ) -> list[Fused]:
-        """Predictions of windows in one batch; a window without frames has a map of zeros."""
-        if not all(windows):
-            return [
-                self._nothing(m) if not w else self._fuse([w], [m])[0]
-                for w, m in zip(windows, maps, strict=True)
-            ]
+    def _fuse(self, frames: Sequence[_Ready]) -> list[Fused]:
+        """Predictions of frames in one batch; one whose window is empty has a map of zeros."""
+        if not all(frame.window for frame in frames):
+            return [self._fuse([one])[0] if one.window else self._nothing(one.maps) for one in frames]
+        columns = zip(*(frame.window for frame in frames), strict=True)
         output = self.network.fuse_prepared(
-            [PreparedFrame.join(frames) for frames in zip(*windows, strict=True)]
+            [PreparedFrame.join([kept.prepared for kept in column]) for column in columns]
         )
-        saliency = self._scale(output.logits[:, 0].float(), maps)
         scores = gate_scores(output, self.network.modalities)
+        named = [None] * len(frames) if scores is None else [self._name(row) for row in scores]
         return [
-            Fused(row, None if scores is None else self._name(scores[i])) for i, row in enumerate(saliency)
+            self._finish(frame, logits, gates)
+            for frame, logits, gates in zip(frames, output.logits[:, 0].float(), named, strict=True)
         ]
 
-    def _scale(
-        self, logits: torch.Tensor, maps: Sequence[Sequence[NDArray[np.uint8]]]
-    ) -> list[NDArray[np.float32]]:
-        """The maps of all frames, at the size of the corrected modality's map where there is one."""
-        distribution = self.fusion.distribution
-        if self.fusion.corrects is None:
-            return list(scale_maps(logits, distribution=distribution).cpu().numpy())
-        chosen = self.fusion.modalities.index(self.fusion.corrects)
-        corrected = [correct(frame[chosen], row) for frame, row in zip(maps, logits, strict=True)]
-        return [scale_maps(row[None], distribution=distribution)[0].cpu().numpy() for row in corrected]
+    def _finish(self, frame: _Ready, logits: torch.Tensor, gates: dict[str, float] | None) -> Fused:
+        """The map of one frame, at the size of the corrected modality's map where there is one."""
+        enlarged, corrected = logits, None
+        if self._corrects is not None:
+            enlarged, corrected = correct(frame.maps[self._corrects], logits)
+        whole = enlarged if corrected is None else corrected + enlarged
+        saliency = scale_maps(whole[None], distribution=self.fusion.distribution)[0].cpu().numpy()
+        if self._looks is None or not np.isfinite(saliency).all():
+            return Fused(saliency, gates)
+        varied = frozenset().union(*(kept.varied for kept in frame.window))
+        window = [kept.apart for kept in frame.window if kept.apart is not None]
+        moment = Moment(frame.number, frame.cut, varied, window, logits, enlarged, corrected, saliency)
+        return Fused(saliency, gates, contributions=self._looks.step(moment))
+
+    def _make_coalitions(self) -> Coalitions:
+        form = self.fusion.preprocessing
+        black = torch.zeros(1, 3 * self.network.modalities, form.height, form.width, dtype=torch.uint8)
+        with torch.inference_mode():
+            return Coalitions(self.network, normalise_maps(black.to(self.device), form).to(self._dtype))
+
+    def _make_looks(self, coalitions: Coalitions, every: int, cues: Sequence[str]) -> Looks:
+        names = self.fusion.modalities
+        return Looks(
+            coalitions, names, [cue for cue in cues if cue not in names],
+            corrects=self._corrects, distribution=self.fusion.distribution, every=every,
+        )  # fmt: skip
 
     def _nothing(self, maps: Sequence[NDArray[np.uint8]]) -> Fused:
         if self.fusion.corrects is not None:
@@ -162,6 +219,11 @@ class GaspFusion:
 
     def _taps_pay(self) -> bool:
         return self.device.type == "cpu" and self.network.attends and self.network.lstm_channels >= 64
+
+
+def _varied(maps: Sequence[NDArray[np.uint8]]) -> frozenset[int]:
+    """Places of the maps that are not of one colour."""
+    return frozenset(i for i, drawn in enumerate(maps) if (drawn != drawn[:1, :1]).any())
 
 
 def scale_maps(logits: torch.Tensor, *, distribution: bool) -> torch.Tensor:

@@ -7,7 +7,7 @@ One class composes every published network from the table in :mod:`gasp.networks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ PUBLISHED_SEQUENCE_LEN = 16
 MOST_MODALITIES = 256
 LONGEST_SEQUENCE = 4096
 """More than any window holds; a damaged or hostile header may ask for billions."""
+
+_MOST_NUMBERS = 2**23
+"""In the latents of windows that :meth:`GASP.fuse_chosen` runs at a time."""
 
 
 class GASPOutput(NamedTuple):
@@ -199,8 +202,21 @@ class GASP(nn.Module):
 
         Where the gated unit runs in every frame, its hidden states and gates are among the D channels.
         """
+        return self.join_latents(self.encode_each(frames))
+
+    @property
+    def separate(self) -> bool:
+        """Whether the latents of a modality depend on that modality alone, as :meth:`fuse_chosen` needs it."""
+        return self.encoded and self.variant.sequence and self.variant.scaling is None
+
+    def encode_each(self, frames: Tensor) -> Tensor:
+        """The first half of :meth:`encode_frame`: the latents of every modality, (N, modalities * L, h, w)."""
         self._check_input(frames, 4)
-        features, gates = self._run(self._frame_stages, self._encode(frames))
+        return self._encode(frames)
+
+    def join_latents(self, latents: Tensor) -> Tensor:
+        """The second half of :meth:`encode_frame`."""
+        features, gates = self._run(self._frame_stages, latents)
         if gates is None:
             return features
         return torch.cat([features, *(gate.flatten(1, 2) for gate in gates)], 1)
@@ -237,12 +253,7 @@ class GASP(nn.Module):
         ``taps`` (for networks that :attr:`attends`): trade memory for time, see
         :meth:`~gasp.networks.blocks.attentive_lstm.SequenceAttentiveLSTM.prepare`.
         """
-        features, gates = self._split_gates(features)
-        if not self.variant.sequence:
-            return PreparedFrame((features,), None)
-        if self.attends:
-            return PreparedFrame(self._sequence_lstm().prepare(features, taps=taps), gates)
-        return PreparedFrame(self._recurrent_unit().drive(features), gates)
+        return self._prepare(*self._split_gates(features), taps=taps)
 
     def fuse_prepared(self, window: Sequence[PreparedFrame]) -> GASPOutput:
         """Output for N windows, in evaluation mode, without ``dam_logits``; ``window`` holds their frames per position,
@@ -260,6 +271,42 @@ class GASP(nn.Module):
             [fused] = window[-1].parts  # type: ignore[assignment]
         fused, later_gates = self._run(stages, fused)
         return GASPOutput(self.saliency_out(fused), None, later_gates or gates)
+
+    def fuse_chosen(self, window: Sequence[Tensor], absent: Tensor, chosen: Tensor) -> Tensor:
+        """Logits (C, out_channels, h, w) of one window for C choices of modalities, of a :attr:`separate` network.
+
+        Args:
+            window: The latents of its frames from :meth:`encode_each`, (1, modalities * L, h, w) each, oldest first.
+            absent: The latents that stand in for those of the modalities that are not chosen, of the same shape.
+            chosen: Which modalities are, bool (C, modalities).
+        """
+        # A frame that stands in the window more than once is joined once.
+        frames = list({id(frame): frame for frame in window}.values())
+        places = [next(i for i, frame in enumerate(frames) if frame is one) for one in window]
+        latents = torch.cat(frames)
+        size = max(1, _MOST_NUMBERS // (len(window) * latents[0].numel()))
+        logits = []
+        for some in chosen.split(size):
+            joined = self._join_chosen(latents, absent, some)
+            prepared = [self._prepare(features, None) for features in joined]
+            logits.append(self.fuse_prepared([prepared[place] for place in places]).logits)
+        return torch.cat(logits)
+
+    def _join_chosen(self, latents: Tensor, absent: Tensor, chosen: Tensor) -> Iterator[Tensor]:
+        """For each of T frames (T, modalities * L, h, w) its features under every choice, (C, D, h, w)."""
+        if self._frame_stages == ("gmu",):
+            yield from self.gmu.fuse_chosen(latents, absent, chosen)
+            return
+        there = chosen.repeat_interleave(self.latent_channels, 1)[:, :, None, None]
+        for frame in latents:
+            yield self._run(self._frame_stages, torch.where(there, frame, absent))[0]
+
+    def _prepare(self, features: Tensor, gates: Gates | None, *, taps: bool = False) -> PreparedFrame:
+        if not self.variant.sequence:
+            return PreparedFrame((features,), None)
+        if self.attends:
+            return PreparedFrame(self._sequence_lstm().prepare(features, taps=taps), gates)
+        return PreparedFrame(self._recurrent_unit().drive(features), gates)
 
     def _split_gates(self, encoded: Tensor) -> tuple[Tensor, Gates | None]:
         """Features and gates of frames from :meth:`encode_frame`, (N, D, h, w)."""

@@ -22,6 +22,7 @@ from gasp.faces.detector import DETECTORS, NO_DETECTOR, FaceDetector, create_det
 from gasp.faces.face import Detection, Face
 from gasp.faces.glance_reader import Glimpse, shrink
 from gasp.faces.tracker import FaceTracker
+from gasp.fusion.contributions import Contributions
 from gasp.fusion.gasp import Fused, GaspFusion
 from gasp.networks.glance import STRIDE
 from gasp.pipeline.cue_runner import CueRunner, Events, black
@@ -42,7 +43,7 @@ class Pipeline:
     ahead, 0 for the default cues. Every frame gets every cue's map for that very frame; :meth:`finish` gives those of
     the frames that still wait at the end. ``warm_up`` is the number of frames to predict before the first that is
     wanted, where work begins in the middle of a video, so that its maps are right: the furthest that a cue looks back,
-    and the fusion's window; None where that is everything since the beginning. (Identities of people may still differ.)
+    the fusion's window, and the frames since its contributions were looked at; None where that is everything since the beginning. (Identities of people may still differ.)
     ``sound_rate``: samples per second of the sound that the cues ask for.
 
     ``events`` counts what went wrong without stopping the run, by description. ``cues``: cues of your own, in place of
@@ -76,13 +77,19 @@ class Pipeline:
             self.networks.fusion,
             self.networks.device,
             windows="newest repeated" if published else "first repeated",
+            looks=looks_every(settings.why, step),
+            cues=settings.pipeline.cue_names,
         )
         self._waiting: deque[Observation] = deque()
         self._time: float | None = None
         self._start: float | None = None
         self.latency = max((runner.future for runner in self._runners), default=0)
         self.sound_rate = max([SOUND_RATE, *(runner.sound_rate for runner in self._runners)])
-        self.warm_up = warm_up([runner.past for runner in self._runners], self._fusion.network.sequence_len)
+        self.warm_up = warm_up(
+            [runner.past for runner in self._runners],
+            self._fusion.network.sequence_len,
+            looks_every(settings.why, step),
+        )
 
     def begin(self, start_time: float) -> None:
         """Says when the first frame of the video is shown, in seconds on the clock of :attr:`Frame.time`.
@@ -226,6 +233,7 @@ class Pipeline:
         fused = self._fusion.step(
             [self._in_order(cues, o) for cues, o in zip(results, observations, strict=True)],
             [observation.cut for observation in observations],
+            [observation.number for observation in observations],
         )
         return [self._predict(*stage) for stage in zip(observations, results, fused, strict=True)]
 
@@ -246,16 +254,22 @@ class Pipeline:
         if gates is not None and not np.isfinite(list(gates.values())).all():
             gates = None
         frame = observation.frame
+        found = list(cues.values())
+        size = (frame.height, frame.width)
         return Prediction(
             index=frame.index,
             time=frame.time,
             saliency=saliency,
             gates=gates,
             cues={name: result.map for name, result in cues.items()},
-            faces=[describe_face(face, list(cues.values())) for face in observation.faces],
+            faces=[
+                explain_face(describe_face(face, found), fused.contributions, *size)
+                for face in observation.faces
+            ],
             focus=find_focus(saliency, frame.height, frame.width),
             image=frame.image,
             failed=failed,
+            contributions=fused.contributions,
         )
 
 
@@ -267,18 +281,29 @@ def describe_face(face: Face, results: Sequence[CueResult]) -> Face:
     return replace(face, found=found)
 
 
-def warm_up(pasts: Sequence[int | None], sequence_len: int) -> int | None:
-    """Frames before the first that is wanted on which it depends, through cues and the fusion's window.
+def explain_face(face: Face, contributions: Contributions | None, height: int, width: int) -> Face:
+    """The face with what cues contribute to its share of attention, in a picture of ``height`` x ``width``."""
+    return face if contributions is None else replace(face, why=contributions.share(face.box, height, width))
+
+
+def looks_every(seconds: float, step: float) -> int:
+    """Frames between two looks at contributions that are to be ``seconds`` apart; 0 where there are none."""
+    return max(1, round(seconds / step)) if seconds else 0
+
+
+def warm_up(pasts: Sequence[int | None], sequence_len: int, looks: int = 0) -> int | None:
+    """Frames before the first that is wanted on which it depends, through cues and the fusion.
 
     Args:
         pasts: those that the cues declare.
         sequence_len: frames in the fusion's window.
+        looks: frames between two looks at contributions, which are held until the next one; 0 without.
 
     Returns:
         The number of frames, or None for all since the beginning.
     """
     known = [past for past in pasts if past is not None]
-    return None if len(known) < len(pasts) else max(known, default=0) + sequence_len - 1
+    return None if len(known) < len(pasts) else max(known, default=0) + sequence_len - 1 + max(0, looks - 1)
 
 
 def find_focus(saliency: NDArray[np.float32], height: int, width: int) -> Focus:

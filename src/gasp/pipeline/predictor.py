@@ -11,6 +11,7 @@ import torch
 
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import CUES, PUBLISHED_CUES
+from gasp.fusion.coalitions import method_of
 from gasp.pipeline.networks import Networks
 from gasp.pipeline.pipeline import Pipeline
 from gasp.pipeline.timing import step_of
@@ -48,6 +49,12 @@ class Predictor:
     def statements(self) -> dict[str, str]:
         """What each cue says, in words, by name."""
         return {name: _statement(name) for name in self.settings.cues}
+
+    def contributions(self) -> dict[str, Any] | None:
+        """How contributions are computed and how many seconds apart the looks are; None where they are left out."""
+        if not self.settings.why:
+            return None
+        return {"method": method_of(self.networks.fusion.network), "seconds": self.settings.why}
 
     def decisive(self) -> dict[str, Any]:
         """All of it that decides what results are, down to the order in which numbers are added up."""

@@ -93,6 +93,7 @@ def open_gasp(model: GaspPlan, name: str, device: str, root: Path) -> GaspPredic
             "pipeline": {"cues": [CAPTURED], "faces": "none", "alignment": "published"},
             "device": device,
             "sound": False,
+            "why": 0,
         }
     )
     where = choose_device(device)
@@ -106,7 +107,7 @@ def open_cue(model: CuePlan, device: str, *, sound: bool) -> CuePredictor:
     if model.weights is not None:
         config["weights"] = model.weights
     pipeline = {"cues": [CAPTURED, config], "faces": "none"}
-    settings = PredictSettings.read({"pipeline": pipeline, "device": device, "sound": sound})
+    settings = PredictSettings.read({"pipeline": pipeline, "device": device, "sound": sound, "why": 0})
     return CuePredictor(settings, Networks.load(settings), model.cue)
 
 
@@ -114,7 +115,7 @@ def generator_settings(plan: InferencePlan) -> PredictSettings:
     """The pipeline that computes the maps which a plan asks to write."""
     assert plan.maps is not None
     pipeline = {"cues": [CAPTURED, *plan.maps.cues], "faces": plan.maps.detector}
-    return PredictSettings.read({"pipeline": pipeline, "device": plan.device, "sound": plan.sound})
+    return PredictSettings.read({"pipeline": pipeline, "device": plan.device, "sound": plan.sound, "why": 0})
 
 
 def load_network(model: GaspPlan, root: Path) -> FusionNetwork:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.faces.face import Box
+from gasp.metrics.density import as_density as as_density
+from gasp.metrics.density import sums_within
 from gasp.pipeline.prediction import Prediction
 
 
@@ -20,7 +22,8 @@ class PersonRecord:
     """One face in one frame.
 
     ``box``: x1, y1, x2, y2 in pixels. ``attention``: share (0..1) of the map's mass within the box.
-    ``found``: what cues say of the face, e.g. ``gaze_yaw`` in degrees.
+    ``found``: what cues say of the face, e.g. ``gaze_yaw`` in degrees. ``baseline``: the share of attention that is
+    expected there without cues, None without contributions; ``why``: by cue, what it adds, in percentage points.
     """
 
     track_id: int
@@ -28,6 +31,8 @@ class PersonRecord:
     score: float
     attention: float
     found: dict[str, float | str]
+    baseline: float | None = None
+    why: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class FrameRecord:
 
     ``frame`` counts from 0, ``time`` is in seconds, ``focus_x`` and ``focus_y`` in pixels, ``focus_value`` the map's
     value there. Pixels are those of the predicted picture until :meth:`scaled` makes them those of the file.
-    ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty without gates.
+    ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty without gates. ``why``: by cue, the share (0..1) of
+    the map's mass that it moves, empty without contributions.
     """
 
     frame: int
@@ -47,6 +53,7 @@ class FrameRecord:
     entropy: float
     gates: dict[str, float]
     people: list[PersonRecord]
+    why: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -77,6 +84,7 @@ def record_of(prediction: Prediction) -> FrameRecord:
     density = as_density(prediction.saliency)
     height, width = prediction.image.shape[:2]
     focus = prediction.focus
+    contributions = prediction.contributions
     return FrameRecord(
         frame=prediction.index,
         time=round(prediction.time, 4),
@@ -92,18 +100,18 @@ def record_of(prediction: Prediction) -> FrameRecord:
                 score=round(face.score, 4),
                 attention=round(mass_within(density, face.box, height, width), 4),
                 found={key: _rounded(value) for key, value in face.found.items()},
+                # More digits than of the share itself, so that they add up to it to four.
+                baseline=(
+                    None
+                    if contributions is None
+                    else round(contributions.baseline_share(face.box, height, width), 5)
+                ),
+                why={name: round(points, 3) for name, points in face.why.items()},
             )
             for face in prediction.faces
         ],
+        why={name: round(share, 4) for name, share in (prediction.why or {}).items()},
     )
-
-
-def as_density(saliency: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The map scaled to sum 1; uniform where it is zero everywhere (a constant map before its scaling)."""
-    total = float(saliency.sum(dtype=np.float64))
-    if total <= 0:
-        return np.full(saliency.shape, 1 / saliency.size)
-    return saliency.astype(np.float64) / total
 
 
 def entropy_of(density: NDArray[np.float64]) -> float:
@@ -118,16 +126,7 @@ def mass_within(density: NDArray[np.float64], box: Box, height: int, width: int)
 
     Cells that the box covers in part count in part.
     """
-    rows, columns = density.shape
-    across = _coverage(box.x1 * columns / width, box.x2 * columns / width, columns)
-    down = _coverage(box.y1 * rows / height, box.y2 * rows / height, rows)
-    return min(1.0, float(down @ density @ across))
-
-
-def _coverage(start: float, end: float, cells: int) -> NDArray[np.float64]:
-    """How much of each of ``cells`` unit intervals lies between ``start`` and ``end``."""
-    left = np.arange(cells)
-    return np.clip(np.minimum(left + 1, end) - np.maximum(left, start), 0, 1)
+    return min(1.0, float(sums_within(density, box, height, width)))
 
 
 def _rounded(value: float | str) -> float | str:

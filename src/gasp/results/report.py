@@ -39,14 +39,14 @@ class Thumbnail:
 def render_report(manifest: Mapping[str, Any], summary: Summary, thumbnails: Sequence[Thumbnail]) -> str:
     """The page as HTML text.
 
-    ``manifest``: what ``run.json`` holds. Sections without content (no faces, no gates, one frame) say so in
+    ``manifest``: what ``run.json`` holds. Sections without content (no faces, no contributions, one frame) say so in
     a sentence or are left out.
     """
     sections = (
         _header(manifest, summary),
         _key_frames(thumbnails),
         _people(summary),
-        _gates(summary, manifest.get("cues", {})),
+        _cues(summary, manifest.get("cues", {}), manifest.get("contributions")),
         _focus(summary, manifest["input"]),
         _run(manifest),
     )
@@ -62,9 +62,9 @@ def _header(manifest: Mapping[str, Any], summary: Summary) -> str:
         tiles.append((percent(min(1.0, on_faces)), "of attention on faces"))
         track, most = summary.ranking()[0]
         tiles.append((f"person {track}", f"draws most: {percent(most.attention / summary.frames)}"))
-    if summary.mean_gates():
-        name, value = max(summary.mean_gates().items(), key=lambda item: item[1])
-        tiles.append((name, f"is the most open gate: {value:.2f}"))
+    if summary.mean_why():
+        name, value = max(summary.mean_why().items(), key=lambda item: item[1])
+        tiles.append((name, f"decides most: moves {percent(value)} of the map"))
     partial = ' <span class="badge">partial</span>' if manifest["status"] == "partial" else ""
     about = [f"{source['width']} × {source['height']} pixels", f"{source['fps']:.4g} frames per second"]
     if source.get("duration"):
@@ -145,39 +145,71 @@ def _people_table(summary: Summary) -> str:
     return table(head, "".join(rows)) + note
 
 
-def _gates(summary: Summary, statements: Mapping[str, str]) -> str:
-    means = summary.mean_gates()
+_SHAPLEY = (
+    "How much of the predicted attention each cue moves away from where it would be without cues, in the middle of the "
+    "picture: the contributions (Shapley values) of all cues add up to the prediction. They say what this pipeline "
+    "made of its cues, not what made anybody look."
+)
+_LEAVE_ONE_OUT = (
+    "How much of the predicted attention moves when a cue is left out. That does not add up to the prediction: of two "
+    "cues that say the same, neither is missed. It says what this pipeline made of its cues, not what made anybody look."
+)
+
+
+def _cues(summary: Summary, statements: Mapping[str, str], how: Mapping[str, Any] | None) -> str:
+    means = summary.mean_why()
     names = list(dict.fromkeys([*means, *statements]))
     if not names:
         return ""
-    html = "<h2>Cues</h2>"
+    html = "<h2>What the cues contribute</h2>"
     series = [
         Series(
             name,
             css(modality_colour(place)),
-            [point.gates.get(name, 0.0) / point.frames for point in summary.points],
+            [point.why.get(name, 0.0) / point.frames for point in summary.points],
         )
         for place, name in enumerate(means)
     ]
     if not series:
-        html += "<p class='note'>This fusion has no gates.</p>"
-    elif len(summary.points) > 1:
-        html += (
-            "<p class='note'>How far the network opens its gate for each cue: 0 shuts it out, "
-            "1 lets all of it through. How much the prediction depends on a cue is another question, which "
-            "leaving it out answers.</p>"
-            + line_chart(_times(summary), series, low=0, high=1, unit=lambda value: f"{value:.2f}")
-            + legend(series)
-        )
+        html += "<p class='note'>Contributions were left out of this run (<code>--why 0</code>).</p>"
+    else:
+        note = _LEAVE_ONE_OUT if how and how["method"] == "leave one out" else _SHAPLEY
+        html += f"<p class='note'>{note}</p>"
+        if len(summary.points) > 1:
+            most = max(max(one.values) for one in series)
+            high = min(1.0, (int(10 * most) + 1) / 10)
+            html += line_chart(_times(summary), series, low=0, high=high, unit=percent) + legend(series)
     colours = {one.name: one.colour for one in series}
     rows = "".join(
         f'<tr><td><i style="background:{colours.get(name, _ELSEWHERE)}"></i>{escape(name)}</td>'
-        f'<td class="number">{f"{means[name]:.2f}" if name in means else "–"}</td>'
+        f'<td class="number">{percent(means[name]) if name in means else "–"}</td>'
         f"<td>{escape(statements.get(name, ''))}</td></tr>"
         for name in names
     )
-    head = "<tr><th>Cue</th><th class=number>Mean gate</th><th>What it says</th></tr>"
-    return html + f'<div class="scroll"><table>{head}{rows}</table></div>'
+    head = "<tr><th>Cue</th><th class=number>Mean share moved</th><th>What it says</th></tr>"
+    return html + f'<div class="scroll"><table>{head}{rows}</table></div>' + _why_table(summary, list(means))
+
+
+def _why_table(summary: Summary, cues: Sequence[str]) -> str:
+    """What cues add to the attention on each person while that is visible."""
+    ranking = [(track, person) for track, person in summary.ranking() if person.baseline is not None]
+    if not cues or not ranking:
+        return ""
+    rows = []
+    for track, person in ranking[:_MOST_ROWS]:
+        assert person.baseline is not None
+        points = [person.why.get(cue, 0.0) / person.frames for cue in cues]
+        cells = "".join(f'<td class="number">{value:+.1f}</td>' for value in points)
+        rows.append(
+            f'<tr><td><i style="background:{css(person_colour(track))}"></i>person {track}</td>'
+            f'<td class="number">{percent(person.attention / person.frames)}</td>'
+            f'<td class="number">{percent(person.baseline / person.frames)}</td>{cells}</tr>'
+        )
+    note = (
+        "<p class='note'>Attention on each person while visible, what of it is expected without cues, and what each cue "
+        "adds or takes, in percentage points.</p>"
+    )
+    return note + table(["Person", "Attention", "Without cues", *cues], "".join(rows))
 
 
 def _focus(summary: Summary, source: Mapping[str, Any]) -> str:
@@ -271,7 +303,7 @@ class ReportSink(Sink):
         for one in dropped:
             self._image(self._folder, one).unlink()
         if key is not None:
-            small = draw_overlay(shrink_prediction(prediction, _KEY_WIDTH), OverlayStyle(gates=False))
+            small = draw_overlay(shrink_prediction(prediction, _KEY_WIDTH), OverlayStyle(legend="none"))
             _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
             self._image(self._folder, key).write_bytes(data.tobytes())
 

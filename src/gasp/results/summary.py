@@ -21,7 +21,7 @@ class Point:
     focus_x: float = 0.0
     focus_y: float = 0.0
     entropy: float = 0.0
-    gates: dict[str, float] = field(default_factory=dict)
+    why: dict[str, float] = field(default_factory=dict)
     attention: dict[int, float] = field(default_factory=dict)
 
     def add(self, other: Point) -> None:
@@ -30,19 +30,25 @@ class Point:
         self.focus_x += other.focus_x
         self.focus_y += other.focus_y
         self.entropy += other.entropy
-        _add_to(self.gates, other.gates.items())
+        _add_to(self.why, other.why.items())
         _add_to(self.attention, other.attention.items())
 
 
 @dataclass(slots=True)
 class Person:
-    """A person over a run: seen from ``first`` to ``last`` seconds, ``attention`` summed over frames."""
+    """A person over a run: seen from ``first`` to ``last`` seconds.
+
+    ``attention``, its ``baseline`` (None without contributions) and what cues add to it, ``why``, are summed over
+    frames.
+    """
 
     first: float
     last: float
     frames: int = 0
     attention: float = 0.0
     speaking: float | None = None
+    baseline: float | None = None
+    why: dict[str, float] = field(default_factory=dict)
 
 
 class Summary:
@@ -60,13 +66,16 @@ class Summary:
 
     def add(self, record: FrameRecord) -> None:
         """Take in the next frame."""
-        point = Point(record.time, 1, record.focus_x, record.focus_y, record.entropy, dict(record.gates))
+        point = Point(record.time, 1, record.focus_x, record.focus_y, record.entropy, dict(record.why))
         for person in record.people:
             _add_to(point.attention, [(person.track_id, person.attention)])
             known = self.people.setdefault(person.track_id, Person(record.time, record.time))
             known.last = record.time
             known.frames += 1
             known.attention += person.attention
+            if person.baseline is not None:
+                known.baseline = (known.baseline or 0.0) + person.baseline
+            _add_to(known.why, person.why.items())
             speaking = person.found.get("speaking")
             if isinstance(speaking, float | int):
                 known.speaking = (known.speaking or 0.0) + speaking
@@ -78,11 +87,11 @@ class Summary:
         if len(self.points) > self._most_points:
             self._halve()
 
-    def mean_gates(self) -> dict[str, float]:
-        """Mean gate of each modality over all frames; empty without gates."""
+    def mean_why(self) -> dict[str, float]:
+        """By cue, the mean share of the map's mass that it moves; empty without contributions."""
         sums: dict[str, float] = {}
         for point in self.points:
-            _add_to(sums, point.gates.items())
+            _add_to(sums, point.why.items())
         return {name: total / self.frames for name, total in sums.items()}
 
     def ranking(self) -> list[tuple[int, Person]]:

@@ -47,36 +47,45 @@ class Table:
 
 
 class FramesTable(Table):
-    """One row per frame: :data:`FRAME_COLUMNS`, ``gate_<modality>`` in their order, ``faces`` (how many)."""
+    """One row per frame: :data:`FRAME_COLUMNS`, ``why_<cue>``, ``gate_<modality>``, ``faces`` (how many)."""
 
-    def __init__(self, path: Path, modalities: Iterable[str]) -> None:
-        self._modalities = tuple(modalities)
-        super().__init__(path, (*FRAME_COLUMNS, *(f"gate_{name}" for name in self._modalities), "faces"))
+    def __init__(self, path: Path, cues: Iterable[str], modalities: Iterable[str]) -> None:
+        self._cues, self._modalities = tuple(cues), tuple(modalities)
+        shares = (f"why_{name}" for name in self._cues)
+        gates = (f"gate_{name}" for name in self._modalities)
+        super().__init__(path, (*FRAME_COLUMNS, *shares, *gates, "faces"))
 
     def write(self, record: FrameRecord) -> None:
         """Append a frame."""
         self.row(
             *(getattr(record, column) for column in FRAME_COLUMNS),
+            *(record.why.get(name, "") for name in self._cues),
             *(record.gates.get(name, "") for name in self._modalities),
             len(record.people),
         )
 
 
 class PeopleTable(Table):
-    """One row per face per frame: :data:`PERSON_COLUMNS`, then what ``found`` holds anywhere in the run."""
+    """One row per face per frame: :data:`PERSON_COLUMNS`, ``baseline`` where there are contributions, then what
+    ``found`` holds anywhere in the run, then ``why_<cue>``.
+    """
 
-    def __init__(self, path: Path, found: Iterable[str]) -> None:
+    def __init__(self, path: Path, found: Iterable[str], cues: Iterable[str]) -> None:
         names = set(found)
         known = [name for name in FOUND_COLUMNS if name in names]
-        self._found = (*known, *sorted(names - set(known)))
-        super().__init__(path, (*PERSON_COLUMNS, *self._found))
+        self._found, self._cues = (*known, *sorted(names - set(known))), tuple(cues)
+        self._baseline = ("baseline",) if self._cues else ()
+        shares = (f"why_{name}" for name in self._cues)
+        super().__init__(path, (*PERSON_COLUMNS, *self._baseline, *self._found, *shares))
 
     def write(self, record: FrameRecord) -> None:
         """Append the faces of a frame."""
         for person in record.people:
             self.row(
                 *(record.frame, record.time, person.track_id, *person.box, person.score, person.attention),
+                *("" if person.baseline is None else person.baseline for _ in self._baseline),
                 *(person.found.get(name, "") for name in self._found),
+                *(person.why.get(name, "") for name in self._cues),
             )
 
 
@@ -93,25 +102,32 @@ class TablesSink(Sink):
     def begin(self, folder: Path, source: VideoSource) -> None:
         """A piece begins."""
         self._modalities: dict[str, None] = {}
+        self._cues: dict[str, None] = {}
         self._found: set[str] = set()
 
     def write(self, prediction: Prediction) -> None:
         """Notes which columns there will be."""
         self._modalities.update(dict.fromkeys(prediction.gates or {}))
+        self._cues.update(dict.fromkeys(() if prediction.contributions is None else prediction.contributions.names))
         for face in prediction.faces:
             self._found.update(face.found)
 
     def piece(self) -> dict[str, list[str]]:
         """The columns."""
-        return {"modalities": list(self._modalities), "found": sorted(self._found)}
+        return {
+            "modalities": list(self._modalities),
+            "found": sorted(self._found),
+            "cues": list(self._cues),
+        }
 
     def join(self, pieces: Pieces) -> None:
         """Writes the tables."""
         modalities = dict.fromkeys(name for piece in pieces for name in piece.about["modalities"])
+        cues = dict.fromkeys(name for piece in pieces for name in piece.about["cues"])
         found = {name for piece in pieces for name in piece.about["found"]}
         with (
-            FramesTable(pieces.into / "frames.csv", modalities) as frames,
-            PeopleTable(pieces.into / "people.csv", found) as people,
+            FramesTable(pieces.into / "frames.csv", cues, modalities) as frames,
+            PeopleTable(pieces.into / "people.csv", found, cues) as people,
         ):
             for record in pieces.records():
                 frames.write(record)

@@ -73,7 +73,8 @@ def generate(
         predictor: That of the settings, where it is loaded already (several processes load their own).
         report: Is told of progress.
     """
-    settings = settings or PredictSettings()
+    # Maps are stored, not explained.
+    settings = (settings or PredictSettings()).model_copy(update={"why": 0.0})
     if jobs < 1:
         raise UsageError(f"at least 1 job is needed, not {jobs}")
     if settings.every != 1:

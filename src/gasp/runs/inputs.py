@@ -106,6 +106,7 @@ def predict_input(
         "settings": settings.model_dump(mode="json"),
         "outputs": asdict(outputs),
         "cues": predictor.statements(),
+        "contributions": predictor.contributions(),
         "weights": predictor.weights(),
     }
     with open_source(Path(path)) as source:

@@ -43,7 +43,7 @@ def person_colour(track_id: int) -> Colour:
 
 
 def modality_colour(place: int) -> Colour:
-    """The colour of the modality at ``place`` (from 0) in the order of the gates; colours repeat."""
+    """The colour of the modality at ``place`` (from 0) in the order of the fusion; colours repeat."""
     return _MODALITIES[place % len(_MODALITIES)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -28,22 +29,26 @@ _SOFT = (176, 178, 186)
 _HEAT_COLUMNS = 320
 
 
+Legend = Literal["why", "gates", "none"]
+
+
 @dataclass(frozen=True, slots=True)
 class OverlayStyle:
     """What is drawn, and how strongly.
 
     ``alpha``: opacity of the heat map where saliency is 1 (0..1). ``faces``: boxes with the person's number.
-    ``focus``: a ring around the most salient point. ``gates``: bars in the lower left corner.
+    ``focus``: a ring around the most salient point. ``legend``: what bars in the lower left corner show: the
+    contributions of the cues, the gates of the modalities, or nothing.
     """
 
     alpha: float = 0.56
     faces: bool = True
     focus: bool = True
-    gates: bool = True
+    legend: Legend = "why"
 
 
 def draw_overlay(prediction: Prediction, style: OverlayStyle | None = None) -> Picture:
-    """The source frame with heat map, faces, focus and gates: a new RGB uint8 picture (H, W, 3).
+    """The source frame with heat map, faces, focus and legend: a new RGB uint8 picture (H, W, 3).
 
     Lines and letters grow with the picture, so that all sizes look alike.
     """
@@ -57,8 +62,11 @@ def draw_overlay(prediction: Prediction, style: OverlayStyle | None = None) -> P
             _draw_label(picture, face, unit)
     if style.focus and prediction.focus.value > 0:
         _draw_focus(picture, prediction.focus, unit)
-    if style.gates and prediction.gates:
-        _draw_gates(picture, prediction.gates, unit)
+    if style.legend == "gates" and prediction.gates:
+        texts = [f"{gate:.2f}" for gate in prediction.gates.values()]
+        _draw_bars(picture, "gates", prediction.gates, texts, unit)
+    elif style.legend == "why" and (why := prediction.why):
+        _draw_bars(picture, "contributions", why, [f"{100 * share:.0f} %" for share in why.values()], unit)
     return picture
 
 
@@ -166,20 +174,22 @@ def _draw_focus(picture: Picture, focus: Focus, unit: float) -> None:
     cv2.circle(picture, centre, max(1, round(2.5 * unit)), _WHITE, cv2.FILLED, cv2.LINE_AA)
 
 
-def _draw_gates(picture: Picture, gates: dict[str, float], unit: float) -> None:
-    """One bar per modality on a dark panel, under a title."""
+def _draw_bars(
+    picture: Picture, title: str, values: dict[str, float], texts: list[str], unit: float
+) -> None:
+    """One bar per modality for its value in 0..1, beside it as text, on a dark panel under a title."""
     height, width = picture.shape[:2]
     size = max(9, round(17 * unit))
     row, pad, margin = round(1.45 * size), round(0.6 * size), round(16 * unit)
-    names = max(text_width(name, size) for name in gates)
-    number, bar = text_width("0.00", size), round(5 * size)
-    wide, high = names + bar + number + 4 * pad, row * (len(gates) + 1) + pad
+    names = max(text_width(name, size) for name in values)
+    number, bar = text_width("100 %", size), round(5 * size)
+    wide, high = names + bar + number + 4 * pad, row * (len(values) + 1) + pad
     if wide + 2 * margin > 0.6 * width or high + 2 * margin > 0.6 * height:
         return
     left, top = margin, height - margin - high
     darken(picture, left, top, left + wide, top + high, 0.35)
-    draw_text(picture, "gates", left + pad, top + pad // 2 + round(0.5 * row), size, _SOFT)
-    for place, (name, value) in enumerate(gates.items()):
+    draw_text(picture, title, left + pad, top + pad // 2 + round(0.5 * row), size, _SOFT)
+    for place, ((name, value), text) in enumerate(zip(values.items(), texts, strict=True)):
         middle = top + pad // 2 + round((place + 1.5) * row)
         draw_text(picture, name, left + pad, middle, size, _WHITE)
         start, half = left + 2 * pad + names, max(1, round(0.28 * size))
@@ -189,4 +199,4 @@ def _draw_gates(picture: Picture, gates: dict[str, float], unit: float) -> None:
         if filled:
             end = (start + filled - 1, middle + half)
             cv2.rectangle(picture, (start, middle - half), end, modality_colour(place), cv2.FILLED)
-        draw_text(picture, f"{value:.2f}", start + bar + pad, middle, size, _WHITE)
+        draw_text(picture, text, start + bar + pad, middle, size, _WHITE)

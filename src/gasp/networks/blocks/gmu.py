@@ -5,7 +5,7 @@ Sources: Arevalo et al., "Gated multimodal networks", 2020; Abawi et al., IJCAI 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -49,6 +49,32 @@ class GMUConv2d(nn.Module):
         """What the input contributes to hidden states and gates before activation: two (N, M * O, H, W)."""
         hidden = F.conv2d(x, self.W_h, self.hidden_bias, padding=1, groups=self.modalities)
         return hidden, F.conv2d(x, self.W_z, self.gate_bias, padding=1)
+
+    def fuse_chosen(self, x: Tensor, absent: Tensor, chosen: Tensor) -> Iterator[Tensor]:
+        """For each of N inputs (N, M * I, H, W) what it would be fused into, (C, O, H, W), under C choices.
+
+        ``chosen``: bool (C, M); in place of the modalities that are not chosen stand those of ``absent`` (1, M * I, H,
+        W). A gate before its activation is a sum over modalities, so no choice needs a convolution of its own.
+        """
+        hidden, shares = self._apart(x)
+        hidden_absent, shares_absent = self._apart(absent)
+        rest = shares_absent.sum(1).flatten() + self.gate_bias.repeat_interleave(x[0, 0].numel())
+        there = chosen.to(x.dtype)
+        for own, raised in zip(hidden, (shares - shares_absent).flatten(2), strict=True):
+            gate = torch.sigmoid(torch.addmm(rest, there, raised)).unflatten(1, own.shape)
+            fused = torch.zeros_like(gate[:, 0])
+            for m in range(self.modalities):
+                state = torch.where(chosen[:, m, None, None, None], own[m], hidden_absent[0, m])
+                fused.addcmul_(gate[:, m], state)
+            yield fused
+
+    def _apart(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states (N, M, O, H, W), and what each modality adds to all gates, (N, M, M * O, H, W)."""
+        m = self.modalities
+        hidden = F.conv2d(x, self.W_h, self.hidden_bias, padding=1, groups=m)
+        weight = self.W_z.unflatten(1, (m, -1)).transpose(0, 1).flatten(0, 1)
+        shares = F.conv2d(x, weight, padding=1, groups=m)
+        return torch.tanh(hidden).unflatten(1, (m, -1)).contiguous(), shares.unflatten(1, (m, -1)).contiguous()
 
 
 class RGMUConv2d(GMUConv2d):

@@ -1,0 +1,225 @@
+"""The fusion run with some of its modalities black, as often as contributions need it.
+
+The network is run anew for every coalition on some frames only, the *looks*: on those whose number is divisible by the
+frames between looks, so that results do not depend on where a run began; at a cut and at the first frame; and when a
+modality begins to say something. In between, what leaving modalities out does to the network's logits is held, and
+taken from the logits of the frame at hand; the map of a modality that the network corrects
+(:mod:`gasp.fusion.correction`) is always that of the frame. So contributions belong to the reported map of every frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from gasp.fusion.contributions import Contributions, Method, shapley_weights
+from gasp.fusion.correction import log_of_map
+from gasp.metrics.density import as_density, centre_prior
+from gasp.networks.gasp import GASP
+
+MOST_PLAYERS = 6
+"""Modalities of a network of which all coalitions are made."""
+
+
+class Moment(NamedTuple):
+    """A frame of which contributions are wanted.
+
+    ``number``: see :class:`Looks`. ``varied``: the modalities whose maps are not constant throughout the window, by
+    place. ``window``: what :meth:`Coalitions.keep` keeps of its frames, oldest first. ``logits``: the network's (h, w).
+    ``enlarged``: the same at the size of the reported map. ``corrected``: log-probabilities of the corrected modality
+    at that size, None without one. ``saliency``: what is reported.
+    """
+
+    number: int
+    cut: bool
+    varied: frozenset[int]
+    window: Sequence[Tensor]
+    logits: Tensor
+    enlarged: Tensor
+    corrected: Tensor | None
+    saliency: NDArray[np.float32]
+
+
+def method_of(network: GASP) -> Method:
+    """How the contributions of its modalities are computed: exactly, where all coalitions are cheap."""
+    return "shapley" if network.separate and network.modalities <= MOST_PLAYERS else "leave one out"
+
+
+class Coalitions:
+    """Runs a network on a window with modalities replaced by black pictures.
+
+    ``black``: the network's input (1, K, H, W) of black pictures.
+    """
+
+    def __init__(self, network: GASP, black: Tensor) -> None:
+        self.network = network
+        self.method = method_of(network)
+        self._absent = network.encode_each(black) if network.separate else black
+
+    def keep(self, inputs: Tensor, latents: Tensor) -> list[Tensor]:
+        """What :meth:`logits` needs of N frames, each by itself: their latents, or where these depend on one another
+        their inputs (N, K, H, W).
+        """
+        return list((latents if self.network.separate else inputs).split(1))
+
+    def logits(self, window: Sequence[Tensor], chosen: Tensor) -> Tensor:
+        """Logits (C, h, w), float32, of a window for C choices of modalities, bool (C, modalities)."""
+        if self.network.separate:
+            return self.network.fuse_chosen(window, self._absent, chosen)[:, 0].float()
+        frames = {id(frame): frame for frame in window}
+        logits = []
+        for choice in chosen.repeat_interleave(self.network.in_channels, 1):
+            inputs = torch.where(choice[:, None, None], torch.cat(list(frames.values())), self._absent)
+            encoded = self.network.encode_frame(inputs).split(1)
+            prepared = {key: self.network.prepare(one) for key, one in zip(frames, encoded, strict=True)}
+            output = self.network.fuse_prepared([prepared[id(frame)] for frame in window])
+            logits.append(output.logits[0, 0].float())
+        return torch.stack(logits)
+
+
+class _Look(NamedTuple):
+    """What leaving modalities out did to the logits: ``effects`` (C, h, w), at the size of the reported map.
+
+    Shapley values: of all coalitions of ``players`` but the empty one; leave one out: without each of them.
+    """
+
+    players: tuple[int, ...]
+    effects: Tensor
+
+
+class Looks:
+    """Contributions of frame after frame.
+
+    Args:
+        coalitions: Runs the network.
+        names: Of the modalities, in order; ``more``: of cues that the network does not take.
+        corrects: Place of the modality that the network corrects, None without one.
+        distribution: Whether logits are those of a distribution, see :func:`gasp.fusion.gasp.scale_maps`.
+        every: Frames between looks: one at each frame whose number is divisible by it.
+    """
+
+    def __init__(
+        self,
+        coalitions: Coalitions,
+        names: Sequence[str],
+        more: Sequence[str],
+        *,
+        corrects: int | None,
+        distribution: bool,
+        every: int,
+    ) -> None:
+        self._coalitions = coalitions
+        self._names = (*names, *more)
+        self._modalities = len(names)
+        self._corrects = corrects
+        self._distribution = distribution
+        self._every = every
+        self._held: _Look | None = None
+
+    def step(self, moment: Moment) -> Contributions:
+        """Of the next frame."""
+        held = self._held
+        if held is None or self._is_due(moment, held):
+            held = self._held = self._look(moment)
+        players = [player for player in held.players if player in moment.varied]
+        density = as_density(moment.saliency).astype(np.float32)
+        maps = np.zeros((len(self._names), *density.shape), np.float32)
+        method = self._coalitions.method
+        if not players:
+            return Contributions(self._names, maps, density, method)
+        prior = as_density(centre_prior(*density.shape)).astype(np.float32)
+        if method == "shapley":
+            maps[players] = self._shapley(moment, held, players, density, prior)
+        else:
+            maps[players] = density - self._without(moment, held, players)
+        return Contributions(self._names, maps, prior, method)
+
+    def _is_due(self, moment: Moment, held: _Look) -> bool:
+        return (
+            moment.number % self._every == 0
+            or moment.cut
+            or not moment.varied <= set(held.players)
+            or held.effects.shape[1:] != moment.enlarged.shape
+        )
+
+    def _look(self, moment: Moment) -> _Look:
+        players = tuple(sorted(moment.varied))
+        left_out = [[player for player in players if player not in s] for s in self._asked(players)]
+        chosen = torch.ones(len(left_out), self._modalities, dtype=torch.bool)
+        for row, absent in enumerate(left_out):
+            chosen[row, absent] = False
+        device = moment.logits.device
+        effects = torch.zeros(len(left_out), *moment.logits.shape, device=device)
+        some = ~chosen.all(1)
+        if some.any():
+            logits = self._coalitions.logits(moment.window, chosen[some].to(device))
+            effects[some.to(device)] = moment.logits - logits
+        # Values that are no numbers change nothing rather than everything.
+        effects = effects.nan_to_num(0, 0, 0)
+        size = moment.enlarged.shape
+        if effects.shape[1:] != size and len(effects):
+            effects = F.interpolate(effects[None], size=size, mode="bilinear", align_corners=False)[0]
+        return _Look(players, effects if len(effects) else effects.new_zeros(0, *size))
+
+    def _asked(self, players: Sequence[int]) -> list[set[int]]:
+        """The coalitions that the network is asked for, in the order of a look's effects."""
+        if self._coalitions.method == "leave one out":
+            return [set(players) - {player} for player in players]
+        return [
+            {player for bit, player in enumerate(players) if place >> bit & 1}
+            for place in range(1, 2 ** len(players))
+        ]
+
+    def _shapley(
+        self, moment: Moment, held: _Look, players: Sequence[int], density: NDArray, prior: NDArray
+    ) -> NDArray[np.float32]:
+        """Shapley values (players, h, w) of those of the held players that still say something."""
+        n = len(players)
+        # Those that no longer say anything stay in every coalition.
+        fixed = sum(1 << bit for bit, player in enumerate(held.players) if player not in players)
+        bits = [1 << held.players.index(player) for player in players]
+        rows = [fixed + sum(b for i, b in enumerate(bits) if s >> i & 1) for s in range(1, 2**n - 1)]
+        # The empty coalition of all held players was not asked for.
+        logits = moment.enlarged - held.effects[[row - 1 for row in rows]]
+        without = [self._lacks(players, s) for s in range(1, 2**n - 1)]
+        weights = torch.from_numpy(shapley_weights(n).astype(np.float32)).to(logits.device)
+        ends = torch.from_numpy(np.stack([prior, density])).to(logits.device)
+        values = self._densities(logits, moment, without)
+        found = weights[:, 1:-1] @ values.flatten(1) + weights[:, [0, -1]] @ ends.flatten(1)
+        return found.view(n, *density.shape).cpu().numpy()
+
+    def _without(self, moment: Moment, held: _Look, players: Sequence[int]) -> NDArray[np.float32]:
+        """The densities (players, h, w) without each of the players."""
+        logits = moment.enlarged - held.effects[[held.players.index(player) for player in players]]
+        without = [player == self._corrects for player in players]
+        return self._densities(logits, moment, without).cpu().numpy()
+
+    def _lacks(self, players: Sequence[int], coalition: int) -> bool:
+        """Whether the corrected modality is a player outside a coalition."""
+        if self._corrects not in players:
+            return False
+        return not coalition >> players.index(self._corrects) & 1
+
+    def _densities(self, logits: Tensor, moment: Moment, without: Sequence[bool]) -> Tensor:
+        """The network's logits (C, h, w) as densities; ``without``: where the corrected modality is black."""
+        if moment.corrected is not None:
+            black = log_of_map(torch.zeros((), device=logits.device))
+            lacking = torch.tensor(without, device=logits.device)[:, None, None]
+            logits = logits + torch.where(lacking, black, moment.corrected)
+        return densities(logits, distribution=self._distribution)
+
+
+def densities(logits: Tensor, *, distribution: bool) -> Tensor:
+    """Logits (C, h, w) as min-max scaled maps divided by their sum; uniform where a map is constant."""
+    flat = logits.flatten(1)
+    values = (flat - flat.amax(1, keepdim=True)).exp_() if distribution else flat.sigmoid()
+    values = values - values.amin(1, keepdim=True)
+    total = values.sum(1, keepdim=True)
+    uniform = torch.full_like(values[:1], 1 / values.shape[1])
+    return torch.where(total > 0, values / total.clamp_min(1e-30), uniform).view_as(logits)
