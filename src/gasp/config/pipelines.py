@@ -21,6 +21,7 @@ from gasp.weights.open import find_named
 
 Mode = Literal["corrected", "published"]
 Alignment = Literal["corrected", "published"]
+Placing = Literal["auto", "video", "none"]
 
 PACKAGED = "packaged"
 """Name of the weights that ship with the package."""
@@ -167,7 +168,9 @@ class PipelineSettings(Settings):
 
     ``alignment`` of the fusion's windows: "corrected" fills them with the first frame of a shot and carries nothing
     over a cut; "published" fills them at their end with the newest frame, as in 2021. (Whether a cue's own map belongs
-    to its very frame is a matter of the cue's mode.)
+    to its very frame is a matter of the cue's mode.) ``placement``: "video" moves and averages the map as people look
+    in video (:mod:`gasp.fusion.placement`), which a fusion that learnt from still pictures does not know; "auto" does
+    so for the packaged fusion.
     """
 
     name: Annotated[str, NoEffect] = "custom"
@@ -176,6 +179,7 @@ class PipelineSettings(Settings):
     faces: FacesSettings = FacesSettings()
     fusion: FusionSettings = FusionSettings()
     alignment: Alignment = "corrected"
+    placement: Placing = "auto"
 
     @field_validator("cues")
     @classmethod
@@ -204,6 +208,11 @@ class PipelineSettings(Settings):
     def cue_names(self) -> tuple[str, ...]:
         """Names of the modalities, in order."""
         return tuple(cue.name for cue in self.cues)
+
+    @property
+    def places(self) -> bool:
+        """Whether maps are moved and averaged as people look in video."""
+        return self.placement == "video" or (self.placement == "auto" and self.fusion.weights == PACKAGED)
 
     def to_yaml(self) -> str:
         """The pipeline as YAML that :func:`read_file` reads; what has its default value is left out."""

@@ -17,10 +17,12 @@ from gasp.config.settings import PredictSettings
 from gasp.errors import InputError, UsageError
 from gasp.evaluation.items import Item
 from gasp.fusion.gasp import GaspFusion, Windows
+from gasp.fusion.placement import Placement, PlacementRule
 from gasp.pipeline.pipeline import Networks
 from gasp.pipeline.predict import predict_video
 from gasp.pipeline.prediction import Prediction
 from gasp.pipeline.predictor import Predictor
+from gasp.pipeline.timing import step_of
 from gasp.video import Frame, SoundStream, VideoSource
 from gasp.video.cuts import CutDetector
 from gasp.work.arrays import read_array
@@ -189,11 +191,9 @@ class PipelineSystem:
 
         All variants run side by side, so that no map has to be kept. A video without sound has no variants of sound.
         """
-        published = self.settings.pipeline.alignment == "published"
-        windows: Windows = "newest repeated" if published else "first repeated"
-        ablation = Ablation(self.networks, self.ablated, windows)
         with ExitStack() as opened:
             source = opened.enter_context(item.open())
+            ablation = Ablation(self.settings, self.networks, self.ablated, step_of(source, self.settings))
             runs = {self.name: self._run(source)}
             if self.sound and source.has_sound and item.path is not None:
                 runs |= self._with_other_sound(item, item.path, other, opened)
@@ -225,9 +225,15 @@ class PipelineSystem:
 class Ablation:
     """The fusion run beside the pipeline on the same cue maps, each time with one modality black."""
 
-    def __init__(self, networks: Networks, cues: Sequence[str], windows: Windows = "first repeated") -> None:
+    def __init__(
+        self, settings: PredictSettings, networks: Networks, cues: Sequence[str], step: float = 0.04
+    ) -> None:
+        published = settings.pipeline.alignment == "published"
+        windows: Windows = "newest repeated" if published else "first repeated"
         self._modalities = networks.fusion.modalities
         self._fusions = {cue: GaspFusion(networks.fusion, networks.device, windows=windows) for cue in cues}
+        places = settings.pipeline.places
+        self._placements = {cue: Placement(PlacementRule(), step) for cue in cues if places}
         self._cuts = CutDetector()
 
     def step(self, prediction: Prediction) -> dict[str, NDArray[np.float32]]:
@@ -240,7 +246,17 @@ class Ablation:
         found: dict[str, NDArray[np.float32]] = {}
         for cue, fusion in self._fusions.items():
             left = [values * (name != cue) for name, values in maps.items()]
-            found[f"without {cue}"] = fusion.step([left], [cut])[0].saliency
+            saliency = fusion.step([left], [cut])[0].saliency
+            if cue in self._placements:
+                saliency, _ = self._placements[cue].place(
+                    saliency,
+                    None,
+                    prediction.faces,
+                    prediction.image.shape[0],
+                    cut=cut,
+                    first=prediction.index == 0,
+                )
+            found[f"without {cue}"] = saliency
         if _SALIENCY in prediction.cues:
             # The cue is drawn as the root of the probability.
             found[ALONE] = np.square(prediction.cues[_SALIENCY] / 255, dtype=np.float32)

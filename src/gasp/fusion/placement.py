@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.faces.face import Face
+from gasp.fusion.contributions import Contributions
 
 Maps = NDArray[np.float32]
 
@@ -47,6 +48,36 @@ class Placement:
         """Frames before its own on which a map depends."""
         return self.length - 1
 
+    def place(
+        self,
+        saliency: Maps,
+        contributions: Contributions | None,
+        faces: Sequence[Face],
+        height: int,
+        *,
+        cut: bool,
+        first: bool,
+    ) -> tuple[Maps, Contributions | None]:
+        """The map of the next frame, (h, w), min-max scaled, and what cues contribute to it, moved and averaged alike.
+
+        For the other arguments see :meth:`step`. Contributions and their baseline add up to the new map's density as
+        they did to the old one's.
+        """
+        density = saliency / max(float(saliency.sum(dtype=np.float64)), 1e-30)
+        parts = [density[None]]
+        if contributions is not None:
+            parts += [contributions.baseline[None], contributions.maps]
+        moved = self.step(np.concatenate(parts).astype(np.float32), faces, height, cut=cut, first=first)
+        least, most = float(moved[0].min()), float(moved[0].max())
+        if most <= least:
+            return np.zeros_like(saliency), contributions
+        scaled = (moved[0] - least) / (most - least)
+        if contributions is None:
+            return scaled, None
+        whole = float((moved[0] - least).sum(dtype=np.float64))
+        baseline, maps = (moved[1] - least) / whole, moved[2:] / whole
+        return scaled, contributions._replace(baseline=baseline, maps=maps)
+
     def step(self, maps: Maps, faces: Sequence[Face], height: int, *, cut: bool, first: bool) -> Maps:
         """The maps (K, h, w) of the next frame, moved and averaged.
 
@@ -61,6 +92,8 @@ class Placement:
             self._moved.clear()
         if not first:
             maps = move_down(maps, drop_of(faces, height, self.rule))
+        if self._moved and self._moved[-1].shape != maps.shape:
+            self._moved.clear()
         self._moved.append(maps)
         return np.mean(self._moved, 0, dtype=np.float32)
 

@@ -24,6 +24,7 @@ from gasp.faces.glance_reader import Glimpse, shrink
 from gasp.faces.tracker import FaceTracker
 from gasp.fusion.contributions import Contributions
 from gasp.fusion.gasp import Fused, GaspFusion
+from gasp.fusion.placement import Placement, PlacementRule
 from gasp.networks.glance import STRIDE
 from gasp.pipeline.cue_runner import CueRunner, Events, black
 from gasp.pipeline.networks import Networks as Networks
@@ -80,6 +81,7 @@ class Pipeline:
             looks=looks_every(settings.why, step),
             cues=settings.pipeline.cue_names,
         )
+        self._placement = Placement(PlacementRule(), step) if settings.pipeline.places else None
         self._waiting: deque[Observation] = deque()
         self._time: float | None = None
         self._start: float | None = None
@@ -89,6 +91,7 @@ class Pipeline:
             [runner.past for runner in self._runners],
             self._fusion.network.sequence_len,
             looks_every(settings.why, step),
+            0 if self._placement is None else self._placement.past,
         )
 
     def begin(self, start_time: float) -> None:
@@ -250,6 +253,12 @@ class Pipeline:
             self.events.note("fusion network gave values that are not numbers")
         if not np.isfinite(saliency).all():
             saliency = np.zeros_like(saliency)
+        contributions = fused.contributions
+        if self._placement is not None:
+            saliency, contributions = self._placement.place(
+                saliency, contributions, observation.faces, observation.frame.height,
+                cut=observation.cut, first=observation.number == 0,
+            )  # fmt: skip
         gates = fused.gates
         if gates is not None and not np.isfinite(list(gates.values())).all():
             gates = None
@@ -263,13 +272,12 @@ class Pipeline:
             gates=gates,
             cues={name: result.map for name, result in cues.items()},
             faces=[
-                explain_face(describe_face(face, found), fused.contributions, *size)
-                for face in observation.faces
+                explain_face(describe_face(face, found), contributions, *size) for face in observation.faces
             ],
             focus=find_focus(saliency, frame.height, frame.width),
             image=frame.image,
             failed=failed,
-            contributions=fused.contributions,
+            contributions=contributions,
         )
 
 
@@ -291,19 +299,22 @@ def looks_every(seconds: float, step: float) -> int:
     return max(1, round(seconds / step)) if seconds else 0
 
 
-def warm_up(pasts: Sequence[int | None], sequence_len: int, looks: int = 0) -> int | None:
+def warm_up(pasts: Sequence[int | None], sequence_len: int, looks: int = 0, placement: int = 0) -> int | None:
     """Frames before the first that is wanted on which it depends, through cues and the fusion.
 
     Args:
         pasts: those that the cues declare.
         sequence_len: frames in the fusion's window.
         looks: frames between two looks at contributions, which are held until the next one; 0 without.
+        placement: frames before its own over which a map is averaged.
 
     Returns:
         The number of frames, or None for all since the beginning.
     """
     known = [past for past in pasts if past is not None]
-    return None if len(known) < len(pasts) else max(known, default=0) + sequence_len - 1 + max(0, looks - 1)
+    if len(known) < len(pasts):
+        return None
+    return max(known, default=0) + sequence_len - 1 + max(0, looks - 1) + placement
 
 
 def find_focus(saliency: NDArray[np.float32], height: int, width: int) -> Focus:
