@@ -29,7 +29,7 @@ class GlanceRecipe:
     weight_decay: float = 0.05
     warmup: int = 80
     small_scale: float = 0.75
-    average_decay: float = 0.998
+    average_decay: float = 0.99
     face_weight: float = 0.5
     box_weight: float = 0.1
     late_faces: float = 0.42
