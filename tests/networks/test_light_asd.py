@@ -129,7 +129,10 @@ def test_streamed_faces_are_the_whole_clip(sizes: list[int], lively: LightASD) -
     pieces = [stream.push(piece) for piece in faces.split(sizes)]
     assert len(torch.cat(pieces)) == 13 - DELAY
     torch.testing.assert_close(
-        torch.cat([*pieces, stream.finish()]), lively.embed_faces(faces[None].float())[0], atol=1e-4, rtol=1e-4
+        torch.cat([*pieces, stream.finish()]),
+        lively.embed_faces(faces[None].float())[0],
+        atol=1e-4,
+        rtol=1e-4,
     )
 
 

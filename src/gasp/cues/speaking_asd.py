@@ -341,7 +341,9 @@ class _Hearing:
         while ended and self._due:
             self._listen()
         if self._rows:
-            self.embeddings.add(self._stream.push(torch.from_numpy(np.concatenate(self._rows)).to(self._like)))
+            self.embeddings.add(
+                self._stream.push(torch.from_numpy(np.concatenate(self._rows)).to(self._like))
+            )
             self._rows = []
         if ended:
             self.embeddings.add(self._stream.finish())

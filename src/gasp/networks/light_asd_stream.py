@@ -1,4 +1,4 @@
-"""Light-ASD's encoders frame by frame: every layer of the visual one sees a picture once, and keeps what it needs of it.
+"""Light-ASD's encoders frame by frame: every layer of the visual one sees a picture once, and keeps what it needs.
 
 Layers across the picture have no memory. A layer along time needs some earlier maps, which are kept, and as many later
 ones, for which its result waits: an embedding comes six frames after its picture. Batch norms are folded into
@@ -159,7 +159,9 @@ class _BlockStream:
         if not len(x):
             height, width = (-(-side // stride) for side in x.shape[2:])
             return x.new_zeros(0, height, width, len(layer.bias))
-        return F.conv2d(x, layer.weight, layer.bias, stride, size // 2).relu_().permute(0, 2, 3, 1).contiguous()
+        return (
+            F.conv2d(x, layer.weight, layer.bias, stride, size // 2).relu_().permute(0, 2, 3, 1).contiguous()
+        )
 
 
 def _along(maps: Tensor, layer: _Layer, count: int) -> Tensor:
