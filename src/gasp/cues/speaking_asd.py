@@ -128,6 +128,7 @@ class SpeakingASD(Cue):
         self.network = network.to(self.device).eval()
         self.smallest = smallest
         self._encoder = FaceEncoder(self.network)
+        self._like = next(self.network.parameters())
         self.begin(1 / BEATS)
 
     def begin(self, step: float) -> None:
@@ -192,7 +193,7 @@ class SpeakingASD(Cue):
         self._end([track_id for track_id in self._open if track_id not in crops])
         for track_id, crop in crops.items():
             if track_id not in self._open:
-                self._open[track_id] = _Stretch(FaceStream(self._encoder), beats.start, self.device)
+                self._open[track_id] = _Stretch(FaceStream(self._encoder), beats.start, self._like)
             self._open[track_id].crops += [crop] * len(beats)
 
     def _end(self, track_ids: Iterable[int]) -> None:
@@ -221,31 +222,35 @@ class SpeakingASD(Cue):
         return results
 
     def _score(self, complete: Sequence[_Waiting]) -> list[dict[int, float]]:
-        """The network's score of every face of these frames, by ``track_id``."""
-        groups: dict[tuple[int, int], list[tuple[int, int, Tensor, Tensor]]] = defaultdict(list)
+        """The network's score of every face of these frames, by ``track_id``; windows of one form run together."""
+        groups: dict[tuple[int, int], list[_Window]] = defaultdict(list)
         for i, waiting in enumerate(complete):
             for track_id, stretch in waiting.stretches.items():
-                window = stretch.around(waiting.beat)
-                faces = stretch.embeddings.between(window.start, window.stop)
-                sound = (
-                    torch.zeros_like(faces)
-                    if self._sound is None
-                    else self._sound.embeddings.between(window.start, window.stop)
-                )
-                place = waiting.beat - window.start
-                groups[place, len(window)].append((i, track_id, faces, sound))
+                beats = stretch.around(waiting.beat)
+                faces = stretch.embeddings.between(beats.start, beats.stop)
+                heard = None if self._sound is None else self._sound.embeddings
+                sound = torch.zeros_like(faces) if heard is None else heard.between(beats.start, beats.stop)
+                window = _Window(i, track_id, faces, sound)
+                groups[waiting.beat - beats.start, len(beats)].append(window)
         scores: list[dict[int, float]] = [{} for _ in complete]
-        for (place, _), group in groups.items():
-            output = self.network.detect(*(torch.stack([one[k] for one in group]) for k in (2, 3)))
-            logits = output.visual_logits if self._sound is None else output.logits
-            speaks = logits.float().softmax(2)[..., 1]
-            means = speaks[:, max(0, place - SMOOTHED[0]) : place + SMOOTHED[1] + 1].mean(1).tolist()
-            for (i, track_id, *_), score in zip(group, means, strict=True):
+        for (place, _), windows in groups.items():
+            for window, score in zip(windows, self._detect(windows, place), strict=True):
                 if math.isfinite(score):
-                    scores[i][track_id] = score
+                    scores[window.frame][window.track_id] = score
                 else:
                     self._fail()
         return scores
+
+    def _detect(self, windows: Sequence[_Window], place: int) -> list[float]:
+        """The scores of windows of equal length whose frame's beat is at ``place``."""
+        faces, sound = (
+            torch.stack(parts) for parts in zip(*((w.faces, w.sound) for w in windows), strict=True)
+        )
+        output = self.network.detect(faces, sound)
+        logits = output.visual_logits if self._sound is None else output.logits
+        speaks = logits.float().softmax(2)[..., 1]
+        means: list[float] = speaks[:, max(0, place - SMOOTHED[0]) : place + SMOOTHED[1] + 1].mean(1).tolist()
+        return means
 
     def _fail(self) -> None:
         if not self.failures:
@@ -266,9 +271,10 @@ class SpeakingASD(Cue):
 class _Embeddings:
     """Embeddings of successive beats from ``first`` on, of which the newest are kept."""
 
-    def __init__(self, first: int, device: torch.device) -> None:
+    def __init__(self, first: int, like: Tensor) -> None:
+        """``like``: a tensor of the same device and type."""
         self._first = first
-        self._rows = torch.zeros(0, WIDTH, device=device)
+        self._rows = like.new_zeros(0, WIDTH)
 
     @property
     def end(self) -> int:
@@ -289,14 +295,23 @@ class _Embeddings:
         self._rows, self._first = self._rows[gone:], self._first + gone
 
 
+class _Window(NamedTuple):
+    """What the network is told of one face for one frame: ``frame`` counts those of a call; embeddings (n, 128)."""
+
+    frame: int
+    track_id: int
+    faces: Tensor
+    sound: Tensor
+
+
 class _Stretch:
     """One face for as long as it is seen without a gap, from beat ``first`` on."""
 
-    def __init__(self, stream: FaceStream, first: int, device: torch.device) -> None:
+    def __init__(self, stream: FaceStream, first: int, like: Tensor) -> None:
         self.first = first
         self.crops: list[NDArray[np.uint8]] = []
-        self.embeddings = _Embeddings(first, device)
-        self._stream, self._device = stream, device
+        self.embeddings = _Embeddings(first, like)
+        self._stream, self._device = stream, like.device
 
     def embed(self, *, ended: bool) -> None:
         """Let the network see what was cut out since the last time."""
@@ -317,7 +332,7 @@ class _Hearing:
 
     def __init__(self, network: LightASD, beat: Beat, first: Observation) -> None:
         weight = next(network.parameters())
-        self.embeddings = _Embeddings(beat.at(first.number + beat.every - 1), weight.device)
+        self.embeddings = _Embeddings(beat.at(first.number + beat.every - 1), weight)
         self._stream = SoundStream(network)
         self._like = weight
         self._beat = beat
