@@ -9,6 +9,7 @@ FacePresence
 Gaze360Cue
 GlanceSaliency
 Motion
+SpeakingASD
 Stavis
 Tased
 Unisal
@@ -19,10 +20,8 @@ GlanceFaceDetector
 S3FDFaceDetector
 YuNetFaceDetector
 
-# A network that no cue runs yet, and the sound that it hears.
-LightASD
+# The sound features of a whole recording; cues make them row by row.
 mfcc
-_.visual_logits
 
 # What users call: readers of datasets, the pictures and fields of 2021, a pipeline's delay.
 _.density_at

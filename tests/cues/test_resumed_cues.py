@@ -84,6 +84,7 @@ WAYS = [
         for options in ({}, PUBLISHED, {"filing": "source"}, {**PUBLISHED, "filing": "gathered"})
     ),
     *(Way("esr9", options) for options in ({}, PUBLISHED)),
+    *(Way("speaking-asd", {"smallest": 10}, fps=fps) for fps in (5, 50)),
 ]
 SLOW = [
     *(Way("dave", {**SMALL, **mode}, sound=True, fps=5, after=3) for mode in ({}, PUBLISHED)),
@@ -131,7 +132,7 @@ def maker() -> Callable[[Way], Cue]:
             key = f"{way.name} {way.network}"
             if key not in networks:
                 torch.manual_seed(1)
-                networks[key] = create_model(way.name, **way.network)
+                networks[key] = create_model(PUBLISHED_CUES[way.name].network or way.name, **way.network)
             cue = PUBLISHED_CUES[way.name].load()(networks[key], **way.options)
         cue.begin(1 / way.fps)
         return cue

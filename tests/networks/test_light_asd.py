@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from gasp.cues.mfcc import mfcc
+from gasp.cues.mfcc import mfcc, mfcc_rows, window_and_hop
 from gasp.errors import InputError
 from gasp.networks import create_model
 from gasp.networks.light_asd import LightASD
+from gasp.networks.light_asd_stream import DELAY, SOUND_DELAY, FaceEncoder, FaceStream, SoundStream
 from gasp.weights import load_checkpoint
 from helpers import synthetic
 from helpers.parity import Case, case_names
@@ -110,3 +111,56 @@ def test_how_far_embeddings_see() -> None:
 def test_wrong_shapes_are_explained(faces: tuple[int, ...], features: tuple[int, ...], said: str) -> None:
     with pytest.raises(InputError, match=said):
         create_model("light_asd")(torch.zeros(faces), torch.zeros(features))
+
+
+@pytest.fixture(scope="module")
+def lively() -> LightASD:
+    """The network with the weights of a parity case, which let values through."""
+    network = create_model("light_asd").eval()
+    network.load_state_dict(Case("light_asd", "network_one").state_dict())
+    return network
+
+
+@pytest.mark.parametrize("sizes", [[1] * 13, [8, 5], [13], [2, 1, 10]])
+@torch.inference_mode()
+def test_streamed_faces_are_the_whole_clip(sizes: list[int], lively: LightASD) -> None:
+    faces = torch.randint(0, 256, (13, 112, 112), dtype=torch.uint8)
+    stream = FaceStream(FaceEncoder(lively))
+    pieces = [stream.push(piece) for piece in faces.split(sizes)]
+    assert len(torch.cat(pieces)) == 13 - DELAY
+    torch.testing.assert_close(
+        torch.cat([*pieces, stream.finish()]),
+        lively.embed_faces(faces[None].float())[0],
+        atol=1e-4,
+        rtol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("frames", [1, 3, 7])
+@torch.inference_mode()
+def test_short_streams_too(frames: int, lively: LightASD) -> None:
+    faces = torch.rand(frames, 112, 112) * 255
+    stream = FaceStream(FaceEncoder(lively))
+    streamed = torch.cat([stream.push(faces), stream.finish()])
+    torch.testing.assert_close(streamed, lively.embed_faces(faces[None])[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 20, [8, 8, 4], [20]])
+@torch.inference_mode()
+def test_streamed_sound_is_the_whole_clip(sizes: list[int], lively: LightASD) -> None:
+    rows = torch.randn(20 * 4, 13) * 10
+    stream = SoundStream(lively)
+    pieces = [stream.push(piece) for piece in rows.split([4 * size for size in sizes])]
+    assert len(torch.cat(pieces)) == 20 - SOUND_DELAY
+    torch.testing.assert_close(
+        torch.cat([*pieces, stream.finish()]), lively.embed_sound(rows[None])[0], atol=1e-4, rtol=1e-4
+    )
+
+
+def test_rows_of_a_piece_are_those_of_the_whole() -> None:
+    sound = waveform("bursts", 16000, 5)
+    window, hop = window_and_hop(25.0)
+    whole = mfcc(sound)
+    np.testing.assert_allclose(mfcc_rows(sound[4 * hop - 1 :], 4, window, hop), whole[4:8])
+    np.testing.assert_allclose(mfcc_rows(np.append(0, sound), 4, window, hop), whole[:4])
+    assert mfcc_rows(np.zeros(0), 4, window, hop).shape == (4, 13)

@@ -66,7 +66,8 @@ class CueSettings(Settings):
         if entry is None and (self.weights is not None or self.mode != "corrected"):
             raise ValueError(f"the cue {self.name!r} has no weights and no mode of its own")
         if self.weights is not None and (catalogued := find_named(self.weights)):
-            _check_network(catalogued, (self.name,), f"the cue {self.name!r}")
+            network = (entry and entry.network) or self.name
+            _check_network(catalogued, (network,), f"the cue {self.name!r}")
         return self
 
 

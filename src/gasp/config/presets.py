@@ -38,6 +38,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         ],
         "fusion": {"modalities": ["captured", "unisal", "faces", "speaking", "motion"]},
     },
+    "default-asd": {
+        "title": "The packaged cues with Light-ASD telling who speaks; weights: gasp download light-asd",
+        "cues": ["captured", "glance", "faces", "speaking-asd", "motion"],
+        "fusion": {"modalities": ["captured", "glance", "faces", "speaking-asd", "motion"]},
+    },
     "gasp": {
         "title": "The published cues and the best published network (DAM + LARGMU), faults mended",
         "cues": [_FULL, "dave", *_SOCIAL],

@@ -116,12 +116,14 @@ def as_result(given: CueResult | Map) -> CueResult:
 @dataclass(frozen=True, slots=True)
 class CueEntry:
     """A cue that ships with the package: ``where`` its class lives, its ``statement`` for reports, and, for those that
-    run a published network, the ``weights`` of the catalogue that they take unless told otherwise.
+    run a published network, the ``weights`` of the catalogue that they take unless told otherwise, and its ``network``
+    where that has another name than the cue.
     """
 
     where: str
     statement: str
     weights: str | None = None
+    network: str | None = None
 
     def load(self) -> Callable[..., Cue]:
         """The class; its module is imported only now."""
@@ -155,6 +157,9 @@ PUBLISHED_CUES = {
         "gasp.cues.videogaze:VideoGazeCue", "what faces look at (Following Gaze in Video)", "videogaze"
     ),
     "esr9": CueEntry("gasp.cues.esr9:ESR9Cue", "what is expressive in faces (ESR-9)", "esr9"),
+    "speaking-asd": CueEntry(
+        "gasp.cues.speaking_asd:SpeakingASD", "who speaks and is heard (Light-ASD)", "light-asd", "light_asd"
+    ),
 }
 """Cues that run a published network, which is made and filled for them; they also take a ``mode``."""
 

@@ -35,15 +35,33 @@ def mfcc(samples: NDArray[np.number], *, frames_per_second: float = 25.0) -> NDA
         float64 (rows, 13), of which rows 4 t to 4 t + 3 belong to frame t. Row 4 t begins with frame t; the last row is
         filled with zeros. Coefficient 0 is the logarithm of the energy. No sound gives no rows.
     """
-    scale = 25 / frames_per_second
-    window, hop = _round(WINDOW * scale * RATE), _round(HOP * scale * RATE)
+    window, hop = window_and_hop(frames_per_second)
     signal = np.asarray(samples, np.float64)
     if not signal.size:
         return np.zeros((0, COEFFICIENTS))
-    emphasised = np.append(signal[0], signal[1:] - PRE_EMPHASIS * signal[:-1])
     rows = 1 if signal.size <= window else 1 + math.ceil((signal.size - window) / hop)
+    return mfcc_rows(np.append(0.0, signal), rows, window, hop)
+
+
+def window_and_hop(frames_per_second: float) -> tuple[int, int]:
+    """Samples of a row's window, and from one row to the next."""
+    scale = 25 / frames_per_second
+    return _round(WINDOW * scale * RATE), _round(HOP * scale * RATE)
+
+
+def mfcc_rows(samples: NDArray[np.number], rows: int, window: int, hop: int) -> NDArray[np.float64]:
+    """So many rows of coefficients, (rows, 13).
+
+    Args:
+        samples: As for :func:`mfcc`, from the one before the first row's first on; zeros follow them. What lies behind
+            the last row is not heard.
+        rows: At least 1.
+        window: Samples of a row.
+        hop: Samples from one row to the next.
+    """
     padded = np.zeros((rows - 1) * hop + window)
-    padded[: signal.size] = emphasised
+    signal = np.asarray(samples, np.float64)[: padded.size + 1]
+    padded[: max(0, signal.size - 1)] = signal[1:] - PRE_EMPHASIS * signal[:-1]
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     power = np.abs(np.fft.rfft(frames, FFT)) ** 2 / FFT
     energy = _not_zero(power.sum(1))

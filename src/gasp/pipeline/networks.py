@@ -81,7 +81,9 @@ def _open_all(settings: PredictSettings) -> dict[str, Weights]:
     """All weights, found before any is loaded; what is missing is told at once."""
     config = settings.pipeline
     wanted: dict[str, Callable[[], Weights]] = {
-        cue.name: partial(open_weights, _weights_of(cue), network=cue.name)
+        cue.name: partial(
+            open_weights, _weights_of(cue), network=PUBLISHED_CUES[cue.name].network or cue.name
+        )
         for cue in config.cues
         if cue.name in PUBLISHED_CUES and cue.name in settings.cues
     }
