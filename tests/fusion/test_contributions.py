@@ -42,7 +42,13 @@ def make(name: str, corrects: str | None = "glance", seed: int = 3, **changes: A
     options: dict[str, Any] = {"sequence_len": 3} if name.startswith("Sequence") else {}
     torch.manual_seed(seed)
     network = create_model(
-        name, modalities=4, latent_channels=4, encoder_widths=(4, 4), activation="relu", dam_channels=4, **options
+        name,
+        modalities=4,
+        latent_channels=4,
+        encoder_widths=(4, 4),
+        activation="relu",
+        dam_channels=4,
+        **options,
     )
     with torch.no_grad():
         for parameter in network.parameters():
@@ -62,7 +68,12 @@ def maps() -> Maps:
 
 
 def run(
-    fusion: FusionNetwork, maps: Maps, size: int = 4, looks: int = 3, first: int = 0, cuts: Sequence[int] = (0, 5)
+    fusion: FusionNetwork,
+    maps: Maps,
+    size: int = 4,
+    looks: int = 3,
+    first: int = 0,
+    cuts: Sequence[int] = (0, 5),
 ) -> list[Fused]:
     steps = GaspFusion(fusion, looks=looks, cues=MODALITIES)
     numbers = range(first, first + len(maps))
@@ -178,7 +189,9 @@ def test_they_add_up_on_every_frame_to_the_reported_map(name: str, corrects: str
         box = (10.5, 20.0, 70.0, 61.0)
         share = float(sums_within(density, box, 90, 160))
         points = found.share(box, 90, 160)
-        assert sum(points.values()) / 100 == pytest.approx(share - found.baseline_share(box, 90, 160), abs=1e-4)
+        assert sum(points.values()) / 100 == pytest.approx(
+            share - found.baseline_share(box, 90, 160), abs=1e-4
+        )
 
 
 @pytest.mark.parametrize("name", TOGETHER)

@@ -140,11 +140,20 @@ class GaspFusion:
                     maps, numbers, encoded.split(1), apart, cuts, proper, strict=True
                 )
             )
-            fused = [row for frame in frames for row in self._fuse([frame])] if self.taps else self._fuse(list(frames))
+            fused = (
+                [row for frame in frames for row in self._fuse([frame])]
+                if self.taps
+                else self._fuse(list(frames))
+            )
         return [row._replace(replaced=not good) for row, good in zip(fused, proper, strict=True)]
 
     def _window(
-        self, features: torch.Tensor, apart: torch.Tensor | None, varied: frozenset[int], cut: bool, good: bool
+        self,
+        features: torch.Tensor,
+        apart: torch.Tensor | None,
+        varied: frozenset[int],
+        cut: bool,
+        good: bool,
     ) -> list[_Kept]:
         """The frames up to this one as windows need them, oldest first; none if there is no proper one."""
         if cut and self.windows == "first repeated":

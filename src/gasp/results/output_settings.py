@@ -51,7 +51,9 @@ class OutputSettings:
         """The sinks that write it. ``every``: of how many frames one is predicted."""
         sinks: list[Sink] = [TablesSink()]
         if self.overlay:
-            sinks.append(VideoSink("overlay", partial(draw_overlay, style=OverlayStyle(legend=self.legend)), every))
+            sinks.append(
+                VideoSink("overlay", partial(draw_overlay, style=OverlayStyle(legend=self.legend)), every)
+            )
         if self.grid:
             sinks.append(VideoSink("grid", draw_grid, every))
         if self.maps is not None:

@@ -108,7 +108,9 @@ class TablesSink(Sink):
     def write(self, prediction: Prediction) -> None:
         """Notes which columns there will be."""
         self._modalities.update(dict.fromkeys(prediction.gates or {}))
-        self._cues.update(dict.fromkeys(() if prediction.contributions is None else prediction.contributions.names))
+        self._cues.update(
+            dict.fromkeys(() if prediction.contributions is None else prediction.contributions.names)
+        )
         for face in prediction.faces:
             self._found.update(face.found)
 

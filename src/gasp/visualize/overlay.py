@@ -174,9 +174,7 @@ def _draw_focus(picture: Picture, focus: Focus, unit: float) -> None:
     cv2.circle(picture, centre, max(1, round(2.5 * unit)), _WHITE, cv2.FILLED, cv2.LINE_AA)
 
 
-def _draw_bars(
-    picture: Picture, title: str, values: dict[str, float], texts: list[str], unit: float
-) -> None:
+def _draw_bars(picture: Picture, title: str, values: dict[str, float], texts: list[str], unit: float) -> None:
     """One bar per modality for its value in 0..1, beside it as text, on a dark panel under a title."""
     height, width = picture.shape[:2]
     size = max(9, round(17 * unit))

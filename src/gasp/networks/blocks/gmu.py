@@ -74,7 +74,9 @@ class GMUConv2d(nn.Module):
         hidden = F.conv2d(x, self.W_h, self.hidden_bias, padding=1, groups=m)
         weight = self.W_z.unflatten(1, (m, -1)).transpose(0, 1).flatten(0, 1)
         shares = F.conv2d(x, weight, padding=1, groups=m)
-        return torch.tanh(hidden).unflatten(1, (m, -1)).contiguous(), shares.unflatten(1, (m, -1)).contiguous()
+        return torch.tanh(hidden).unflatten(1, (m, -1)).contiguous(), shares.unflatten(
+            1, (m, -1)
+        ).contiguous()
 
 
 class RGMUConv2d(GMUConv2d):
