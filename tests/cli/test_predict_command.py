@@ -60,11 +60,13 @@ def test_all_results_of_a_video(clip: Path, tmp_path: Path) -> None:
     header = columns(folder / "frames.csv")
     assert header[:6] == FRAME_COLUMNS
     assert header[-1] == "faces"
-    assert set(header[6:-1]) <= {f"gate_{name}" for name in DEFAULT_CUES}
+    assert header[6:11] == [f"why_{name}" for name in DEFAULT_CUES]
+    assert set(header[11:-1]) <= {f"gate_{name}" for name in DEFAULT_CUES}
     assert [int(row["frame"]) for row in frames] == list(range(12))
     assert [float(row["time"]) for row in frames] == pytest.approx([i / 25 for i in range(12)], abs=1e-3)
     assert all(0 <= float(row["focus_x"]) <= 96 and 0 <= float(row["focus_y"]) <= 64 for row in frames)
     assert columns(folder / "people.csv")[:9] == PERSON_COLUMNS
+    assert columns(folder / "people.csv")[-5:] == header[6:11]
     assert len(rows(folder / "people.csv")) == sum(int(row["faces"]) for row in frames)
 
     maps = sorted((folder / "maps").iterdir())
@@ -83,6 +85,7 @@ def test_all_results_of_a_video(clip: Path, tmp_path: Path) -> None:
 
     run = manifest(folder)
     assert run["status"] == "complete"
+    assert run["contributions"] == {"method": run["contributions"]["method"], "seconds": 1.0}
     assert run["frames"] == {"done": 12, "skipped": 0, "failed": 0}
     assert run["input"]["sha256"]
     assert all(entry["sha256"] and entry["licence"] for entry in run["weights"])

@@ -14,9 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gasp.cues.drawing import draw_on_faces
-from gasp.cues.faces import draw_faces
-from gasp.faces.face import Box, Face
 from gasp.fusion.contributions import Contributions, shapley_weights
 from gasp.fusion.gasp import Fused, FusionNetwork, GaspFusion
 from gasp.fusion.inputs import normalise_maps, stack_maps
@@ -25,6 +22,7 @@ from gasp.metrics.density import as_density, centre_prior, sums_within
 from gasp.networks import create_model
 from gasp.weights.open import open_weights
 from gasp.weights.preprocessing import preprocessing_2021
+from helpers.contributing_scenes import share_found
 
 MODALITIES = ("captured", "glance", "faces", "speaking")
 FORM = preprocessing_2021(height=12, width=16)
@@ -252,41 +250,8 @@ def test_neither_batches_nor_where_a_run_began_matter(name: str, maps: Maps) -> 
 
 # -- what it is for ---------------------------------------------------------------------------------------
 
-PICTURE, GRID = (360, 640), (52, 92)
-
-
-def scene(rng: np.random.Generator, decides: str) -> tuple[list[NDArray[np.uint8]], list[Face], int]:
-    """Three equal faces, of which one speaks or moves; the others do so hardly. Maps, faces, and which one it is."""
-    side, y = rng.uniform(70, 110), rng.uniform(60, 200)
-    lefts = rng.uniform(10, 60) + np.arange(3) * rng.uniform(170, 210)
-    faces = [Face(i + 1, Box(x, y, x + side, y + 1.2 * side), 0.9) for i, x in enumerate(lefts)]
-    boxes = [face.box for face in faces]
-    chosen = int(rng.integers(3))
-    weak, strong = rng.uniform(0.0, 0.08, 3), rng.uniform(0.0, 0.08, 3)
-    strong[chosen] = rng.uniform(0.7, 0.95)
-    picture = rng.integers(90, 130, (*(4 * side for side in GRID), 3), np.uint8)
-    drawn = {
-        "captured": picture,
-        "glance": draw_on_faces(boxes, [0.8] * 3, PICTURE, GRID),
-        "faces": draw_faces(faces, PICTURE, GRID),
-        "speaking": draw_on_faces(boxes, list(strong if decides == "speaking" else weak), PICTURE, GRID),
-        "motion": draw_on_faces(boxes, list(strong if decides == "motion" else weak), PICTURE, GRID),
-    }
-    return list(drawn.values()), faces, chosen
-
 
 @pytest.mark.parametrize("decides", ["speaking", "motion"])
 def test_the_cue_and_the_person_that_decide_lead(decides: str) -> None:
     fusion = make_fusion(open_weights("fusion"))
-    rng = np.random.default_rng(5)
-    scenes = [scene(rng, decides) for _ in range(24)]
-    steps = GaspFusion(fusion, looks=1)
-    right = 0
-    for drawn, faces, chosen in scenes:
-        [fused] = steps.step([drawn], [True])
-        assert fused.contributions is not None
-        moved = fused.contributions.moved()
-        social = {name: moved[name] for name in ("faces", "speaking", "motion")}
-        points = [fused.contributions.share(face.box, *PICTURE)[decides] for face in faces]
-        right += max(social, key=social.__getitem__) == decides and int(np.argmax(points)) == chosen
-    assert right >= 0.95 * len(scenes)
+    assert share_found(fusion, decides, 24) >= 0.95

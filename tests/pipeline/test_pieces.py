@@ -206,3 +206,27 @@ def test_a_real_pipeline_gives_the_same_from_wherever_one_begins() -> None:
         whole = [(p.index, p.saliency.tobytes()) for p in predict_source(source, pipeline)]
     assert [index for index, _ in pieces] == list(range(20))
     assert pieces == whole, "20 frames are within the warm-up"
+
+
+def test_contributions_are_the_same_from_wherever_one_begins() -> None:
+    """Looks are five frames apart and their effect is held, so pieces begin earlier by four frames."""
+    from gasp.pipeline.predict import predict_source, predict_video
+    from gasp.pipeline.predictor import Predictor
+
+    noise = np.random.default_rng(1).integers(0, 255, (48, 140, 3), dtype=np.uint8)
+    wide = cv2.GaussianBlur(noise, (0, 0), 3)
+    images = np.stack([wide[:, i : i + 64] for i in range(40)])
+    read = PredictSettings(piece=8, batch=4, device="cpu", cues=("captured", "glance", "faces"), why=0.2)
+    predictor = Predictor.load(read)
+
+    def told(predictions: Any) -> list[tuple[Any, ...]]:
+        return [(p.index, p.saliency.tobytes(), p.contributions.maps.tobytes(), p.why) for p in predictions]
+
+    with open_source(images) as source:
+        assert predictor.begin(source).warm_up == predictor.networks.fusion.network.sequence_len - 1 + 4
+        pieces = told(predict_video(source, predictor))
+    with open_source(images) as source:
+        whole = told(predict_source(source, predictor.begin(source)))
+    assert [row[0] for row in pieces] == list(range(40))
+    assert pieces == whole
+    assert len({row[3]["glance"] for row in whole}) > 1

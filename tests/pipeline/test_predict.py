@@ -39,6 +39,9 @@ def check(prediction: Prediction, image: NDArray[np.uint8], cues: tuple[str, ...
     assert prediction.gates is not None
     assert set(prediction.gates) <= set(DEFAULT_CUES)
     assert all(type(gate) is float and 0 <= gate <= 1 for gate in prediction.gates.values())
+    assert prediction.why is not None
+    assert set(prediction.why) == set(DEFAULT_CUES)
+    assert all(type(share) is float and 0 <= share <= 1 for share in prediction.why.values())
     assert set(prediction.cues) == set(cues)
     for drawn in prediction.cues.values():
         assert drawn.dtype == np.uint8
@@ -51,6 +54,7 @@ def check(prediction: Prediction, image: NDArray[np.uint8], cues: tuple[str, ...
         assert x1 < x2
         assert y1 < y2
         assert ("speaking" in face.found) == ("speaking" in cues)
+        assert set(face.why) == set(prediction.why)
     x, y, value = prediction.focus
     assert type(x) is type(y) is type(value) is float
     assert 0 <= x <= width
@@ -78,6 +82,7 @@ def test_the_batch_size_does_not_matter(pictures: NDArray[np.uint8]) -> None:
     one, eight = (list(gasp.predict(pictures, batch=batch)) for batch in (1, 8))
     for alone, together in zip(one, eight, strict=True):
         np.testing.assert_allclose(together.saliency, alone.saliency, atol=1e-4)
+        assert together.why == pytest.approx(alone.why, abs=1e-3)
         assert together.gates == pytest.approx(alone.gates, abs=1e-4)
         for name, drawn in alone.cues.items():
             assert np.abs(drawn.astype(int) - together.cues[name]).max() <= 1

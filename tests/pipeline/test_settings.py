@@ -55,3 +55,9 @@ def test_devices_that_may_exist_somewhere_are_accepted(device: str) -> None:
 
 def test_the_default_cues_are_those_of_the_table() -> None:
     assert tuple(CUES) == DEFAULT_CUES
+
+
+def test_contributions_are_left_out_where_they_are_dear() -> None:
+    assert PredictSettings().why == 1
+    assert PredictSettings.read({"pipeline": "gasp-2021"}).why == 0
+    assert PredictSettings.read({"pipeline": "gasp-2021", "why": 5}).why == 5

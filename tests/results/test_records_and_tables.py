@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from gasp.errors import UsageError
 from gasp.faces.face import Box
+from gasp.fusion.contributions import Contributions
+from gasp.pipeline.pipeline import explain_face
+from gasp.pipeline.prediction import Prediction
 from gasp.results.key_frames import KeyFrame, KeyFrameFinder, choose
 from gasp.results.maps import check_format, gather_zarr, resize_map, write_map
 from gasp.results.output_settings import OutputSettings
 from gasp.results.records import FrameRecord, PersonRecord, as_density, entropy_of, mass_within, record_of
 from gasp.results.summary import Summary
-from gasp.results.tables import PeopleTable
+from gasp.results.tables import FramesTable, PeopleTable
 from gasp.video.frames import Frame
 from gasp.work.files import checksum
 from helpers.predictions import predict_frame
@@ -66,6 +69,37 @@ def test_record_survives_json() -> None:
     assert FrameRecord.from_json(record.to_json()) == record
     assert (record.frame, record.time) == (7, 0.28)
     assert record.people[1].found == {"speaking": 0.5}
+
+
+def explained(index: int) -> Prediction:
+    """With contributions of two cues that make the map out of an even one."""
+    one = predict_frame(frame(index))
+    density = as_density(one.saliency)
+    baseline = np.full_like(one.saliency, 1 / one.saliency.size)
+    maps = np.stack([0.75, 0.25]).astype(np.float32)[:, None, None] * (density - baseline).astype(np.float32)
+    made = Contributions(("captured", "faces"), maps, baseline, "shapley")
+    height, width = one.image.shape[:2]
+    faces = [explain_face(face, made, height, width) for face in one.faces]
+    return replace(one, contributions=made, faces=faces)
+
+
+def test_what_cues_add_to_a_person_makes_the_share(tmp_path: Path) -> None:
+    record = record_of(explained(7))
+    assert FrameRecord.from_json(record.to_json()) == record
+    assert record.why["captured"] == pytest.approx(3 * record.why["faces"], abs=1e-3)
+    for one in record.people:
+        assert one.baseline is not None
+        assert sum(one.why.values()) / 100 == pytest.approx(one.attention - one.baseline, abs=1e-4)
+    with (
+        FramesTable(tmp_path / "frames.csv", record.why, record.gates) as frames,
+        PeopleTable(tmp_path / "people.csv", ["speaking"], record.why) as people,
+    ):
+        frames.write(record)
+        people.write(record)
+    tables = [(tmp_path / name).read_text().splitlines() for name in ("frames.csv", "people.csv")]
+    assert tables[0][0].endswith(",entropy,why_captured,why_faces,gate_captured,gate_faces,faces")
+    assert tables[1][0].endswith(",attention,baseline,speaking,why_captured,why_faces")
+    assert [len(line.split(",")) for table in tables for line in table] == [11] * 2 + [13] * 3
 
 
 def test_people_have_columns_of_what_was_found(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ def summary(frames: int = 100, people: int = 2, why: bool = True) -> Summary:
         points = {"captured": -2.5, "faces": 12.5} if why else {}
         expected = 0.1 if why else None
         faces = [
-            PersonRecord(k + 1, (0, 0, 9, 9), 0.9, 0.2, {"speaking": 0.5}, expected, points) for k in range(people)
+            PersonRecord(k + 1, (0, 0, 9, 9), 0.9, 0.2, {"speaking": 0.5}, expected, points)
+            for k in range(people)
         ]
         shares = {"captured": 0.25, "faces": 0.73} if why else {}
         made.add(FrameRecord(i, i / 25, 320.0, 90.0, 1.0, 8.5, {}, faces, shares))
@@ -84,7 +85,18 @@ def check(page: str) -> str:
 def test_page_is_self_contained_and_says_what_matters() -> None:
     page = check(render_report(manifest(), summary(), [Thumbnail(3, 0.12, b"\xff\xd8jpeg")]))
     for text in (
-        *("talk &lt;1&gt;", "person 1", "person 2", "where faces are", "MIT", "frame 3", "73 %", "20 %", "+12.5", "-2.5"),
+        *(
+            "talk &lt;1&gt;",
+            "person 1",
+            "person 2",
+            "where faces are",
+            "MIT",
+            "frame 3",
+            "73 %",
+            "20 %",
+            "+12.5",
+            "-2.5",
+        ),
         *(css(person_colour(2)), "100 done, 1 skipped, 0 failed"),
     ):
         assert text in page

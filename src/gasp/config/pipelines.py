@@ -154,6 +154,11 @@ class FusionSettings(Settings):
         return self
 
     @property
+    def is_published(self) -> bool:
+        """Whether these are weights of the catalogue."""
+        return self.weights != PACKAGED and find_named(self.weights) is not None
+
+    @property
     def takes(self) -> tuple[str, ...] | None:
         """The modalities in order, as far as they are known without looking into a file."""
         if self.modalities is not None:

@@ -43,8 +43,9 @@ class Pipeline:
     ``latency`` is the number of frames by which predictions may lag behind frames: the furthest that a cue looks
     ahead, 0 for the default cues. Every frame gets every cue's map for that very frame; :meth:`finish` gives those of
     the frames that still wait at the end. ``warm_up`` is the number of frames to predict before the first that is
-    wanted, where work begins in the middle of a video, so that its maps are right: the furthest that a cue looks back,
-    the fusion's window, and the frames since its contributions were looked at; None where that is everything since the beginning. (Identities of people may still differ.)
+    wanted, where work begins in the middle of a video, so that its maps and contributions are right: the furthest that
+    a cue looks back, the fusion's window, and the frames between two looks at contributions; None where that is
+    everything since the beginning. (Identities of people may still differ.)
     ``sound_rate``: samples per second of the sound that the cues ask for.
 
     ``events`` counts what went wrong without stopping the run, by description. ``cues``: cues of your own, in place of

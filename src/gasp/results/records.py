@@ -41,8 +41,8 @@ class FrameRecord:
 
     ``frame`` counts from 0, ``time`` is in seconds, ``focus_x`` and ``focus_y`` in pixels, ``focus_value`` the map's
     value there. Pixels are those of the predicted picture until :meth:`scaled` makes them those of the file.
-    ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty without gates. ``why``: by cue, the share (0..1) of
-    the map's mass that it moves, empty without contributions.
+    ``entropy``: see :func:`entropy_of`. ``gates``: by modality, empty without gates. ``why``: by cue, the share
+    (0..1) of the map's mass that it moves, empty without contributions.
     """
 
     frame: int

@@ -152,7 +152,8 @@ _SHAPLEY = (
 )
 _LEAVE_ONE_OUT = (
     "How much of the predicted attention moves when a cue is left out. That does not add up to the prediction: of two "
-    "cues that say the same, neither is missed. It says what this pipeline made of its cues, not what made anybody look."
+    "cues that say the same, neither is missed. It says what this pipeline made of its cues, not what made anybody "
+    "look."
 )
 
 
@@ -206,8 +207,8 @@ def _why_table(summary: Summary, cues: Sequence[str]) -> str:
             f'<td class="number">{percent(person.baseline / person.frames)}</td>{cells}</tr>'
         )
     note = (
-        "<p class='note'>Attention on each person while visible, what of it is expected without cues, and what each cue "
-        "adds or takes, in percentage points.</p>"
+        "<p class='note'>Attention on each person while visible, what of it is expected without cues, and what each "
+        "cue adds or takes, in percentage points.</p>"
     )
     return note + table(["Person", "Attention", "Without cues", *cues], "".join(rows))
 
