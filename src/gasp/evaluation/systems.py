@@ -193,7 +193,8 @@ class PipelineSystem:
         """
         with ExitStack() as opened:
             source = opened.enter_context(item.open())
-            ablation = Ablation(self.settings, self.networks, self.ablated, step_of(source, self.settings))
+            step = step_of(source, self.settings)
+            ablation = Ablation(self.settings, self.networks, self.ablated, step, still=source.still)
             runs = {self.name: self._run(source)}
             if self.sound and source.has_sound and item.path is not None:
                 runs |= self._with_other_sound(item, item.path, other, opened)
@@ -226,14 +227,18 @@ class Ablation:
     """The fusion run beside the pipeline on the same cue maps, each time with one modality black."""
 
     def __init__(
-        self, settings: PredictSettings, networks: Networks, cues: Sequence[str], step: float = 0.04
+        self, settings: PredictSettings, networks: Networks, cues: Sequence[str], step: float, *, still: bool
     ) -> None:
         published = settings.pipeline.alignment == "published"
         windows: Windows = "newest repeated" if published else "first repeated"
         self._modalities = networks.fusion.modalities
-        self._fusions = {cue: GaspFusion(networks.fusion, networks.device, windows=windows) for cue in cues}
-        places = settings.pipeline.places
-        self._placements = {cue: Placement(PlacementRule(), step) for cue in cues if places}
+        rule = PlacementRule() if settings.pipeline.places and not still else None
+        sharpness = rule.sharpness if rule else 1.0
+        self._fusions = {
+            cue: GaspFusion(networks.fusion, networks.device, windows=windows, sharpness=sharpness)
+            for cue in cues
+        }
+        self._placements = {cue: Placement(rule, step) for cue in cues if rule}
         self._cuts = CutDetector()
 
     def step(self, prediction: Prediction) -> dict[str, NDArray[np.float32]]:
@@ -254,7 +259,6 @@ class Ablation:
                     prediction.faces,
                     prediction.image.shape[0],
                     cut=cut,
-                    first=prediction.index == 0,
                 )
             found[f"without {cue}"] = saliency
         if _SALIENCY in prediction.cues:

@@ -63,9 +63,19 @@ def working_size(height: int, width: int) -> tuple[int, int]:
 
 
 class GlanceReader:
-    """Runs the network on pictures. The network comes from the package unless another one is given."""
+    """Runs the network on pictures. The network comes from the package unless another one is given.
 
-    def __init__(self, network: Glance | None = None, device: str | torch.device = "cpu") -> None:
+    ``others``: further networks of the same form; the log-probabilities are the mean of all of theirs. Faces are those
+    of the first.
+    """
+
+    def __init__(
+        self,
+        network: Glance | None = None,
+        device: str | torch.device = "cpu",
+        *,
+        others: Sequence[Glance] = (),
+    ) -> None:
         if network is None:
             from gasp.weights import open_weights
 
@@ -73,7 +83,10 @@ class GlanceReader:
             assert isinstance(loaded, Glance)
             network = loaded
         self.device = torch.device(device)
-        self.network = folded(network).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network, *self.others = (
+            folded(one).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for one in (network, *others)
+        )
 
     def read(self, images: Sequence[NDArray[np.uint8]], *, least_score: float = 0.1) -> list[Glimpse]:
         """One glimpse per picture, RGB uint8 (H, W, 3) of any sizes; pictures of one size share a batch."""
@@ -101,10 +114,18 @@ class GlanceReader:
             if (gains > 1).any():
                 images = (images * torch.from_numpy(gains).to(self.device)[:, None, None, None]).clamp(max=1)
             output = self.network(images)
-            logits = output.saliency.float().flatten(1).log_softmax(1).view_as(output.saliency)[:, 0]
+            saliencies = [output.saliency, *(other(images).saliency for other in self.others)]
+            logits = torch.stack([_log_probabilities(one) for one in saliencies]).mean(0)
+            if self.others:
+                logits = _log_probabilities(logits)
             found = decode_faces(output.face_centres.float(), output.face_boxes.float(), least_score)
         height, width = batch.shape[1:3]
         return logits.cpu().numpy(), [[_scaled(d, 1 / height, 1 / width) for d in faces] for faces in found]
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    """Of logits (N, 1, h, w) or (N, h, w), per picture: (N, h, w)."""
+    return logits.float().flatten(1).log_softmax(1).view(len(logits), *logits.shape[-2:])
 
 
 class GlanceFaceDetector:

@@ -101,6 +101,7 @@ class Looks:
         names: Of the modalities, in order; ``more``: of cues that the network does not take.
         corrects: Place of the modality that the network corrects, None without one.
         distribution: Whether logits are those of a distribution, see :func:`gasp.fusion.gasp.scale_maps`.
+        sharpness: The power to which probabilities are raised.
         every: Frames between looks: one at each frame whose number is divisible by it.
     """
 
@@ -113,12 +114,14 @@ class Looks:
         corrects: int | None,
         distribution: bool,
         every: int,
+        sharpness: float = 1.0,
     ) -> None:
         self._coalitions = coalitions
         self._names = (*names, *more)
         self._modalities = len(names)
         self._corrects = corrects
         self._distribution = distribution
+        self._sharpness = sharpness
         self._every = every
         self._held: _Look | None = None
 
@@ -212,7 +215,7 @@ class Looks:
             black = log_of_map(torch.zeros((), device=logits.device))
             lacking = torch.tensor(without, device=logits.device)[:, None, None]
             logits = logits + torch.where(lacking, black, moment.corrected)
-        return densities(logits, distribution=self._distribution)
+        return densities(self._sharpness * logits, distribution=self._distribution)
 
 
 def densities(logits: Tensor, *, distribution: bool) -> Tensor:

@@ -2,9 +2,10 @@
 
 In video people look lower in faces that fill a small or middling part of the picture than in photographs (towards the
 mouth: Võ, Smith, Mital and Henderson, "Do the eyes really have it? Dynamic allocation of attention when viewing moving
-faces", Journal of Vision 2012), and their eyes follow what changes late. So the map is moved down by a share of the
-height of the faces, and averaged over the latest fifth of a second. The constants were fitted on recorded gaze
-(docs/model-card.md). The first frame of a video is left as it is: like a still picture, it has nothing before it.
+faces", Journal of Vision 2012), their eyes follow late what changes, and they agree more with one another (Dorr,
+Martinetz, Gegenfurtner and Barth, "Variability of eye movements when viewing dynamic natural scenes", Journal of Vision
+2010). So the map is sharpened a little, moved down by a share of the height of the faces, and averaged over the latest
+moments. The constants were fitted on recorded gaze (docs/model-card.md). A still picture is left as it is.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ Maps = NDArray[np.float32]
 class PlacementRule:
     """Faces of the height f, as a share of the picture's, draw looks ``drop`` of their height lower up to
     f = ``large`` - ``range``, less and less up to ``large``, and beyond that not at all. ``memory``: seconds over which
-    maps are averaged.
+    maps are averaged. ``sharpness``: the power to which the fusion's probabilities are raised before.
     """
 
     drop: float = 0.15
     large: float = 0.3
     range: float = 0.15
-    memory: float = 0.2
+    memory: float = 0.4
+    sharpness: float = 1.1
 
 
 class Placement:
@@ -56,7 +58,6 @@ class Placement:
         height: int,
         *,
         cut: bool,
-        first: bool,
     ) -> tuple[Maps, Contributions | None]:
         """The map of the next frame, (h, w), min-max scaled, and what cues contribute to it, moved and averaged alike.
 
@@ -67,7 +68,7 @@ class Placement:
         parts = [density[None]]
         if contributions is not None:
             parts += [contributions.baseline[None], contributions.maps]
-        moved = self.step(np.concatenate(parts).astype(np.float32), faces, height, cut=cut, first=first)
+        moved = self.step(np.concatenate(parts).astype(np.float32), faces, height, cut=cut)
         least, most = float(moved[0].min()), float(moved[0].max())
         if most <= least:
             return np.zeros_like(saliency), contributions
@@ -78,7 +79,7 @@ class Placement:
         baseline, maps = (moved[1] - least) / whole, moved[2:] / whole
         return scaled, contributions._replace(baseline=baseline, maps=maps)
 
-    def step(self, maps: Maps, faces: Sequence[Face], height: int, *, cut: bool, first: bool) -> Maps:
+    def step(self, maps: Maps, faces: Sequence[Face], height: int, *, cut: bool) -> Maps:
         """The maps (K, h, w) of the next frame, moved and averaged.
 
         Args:
@@ -86,12 +87,10 @@ class Placement:
             faces: of the frame, in pixels of a picture ``height`` pixels high.
             height: of that picture.
             cut: whether a shot begins here; nothing is carried over it.
-            first: whether this is the first frame of the video.
         """
-        if cut or first:
+        if cut:
             self._moved.clear()
-        if not first:
-            maps = move_down(maps, drop_of(faces, height, self.rule))
+        maps = move_down(maps, drop_of(faces, height, self.rule))
         if self._moved and self._moved[-1].shape != maps.shape:
             self._moved.clear()
         self._moved.append(maps)

@@ -18,9 +18,13 @@ from gasp.errors import UsageError, WeightsError
 from gasp.faces.detector import DETECTORS
 from gasp.faces.glance_reader import GlanceReader
 from gasp.fusion.gasp import FusionNetwork
+from gasp.networks.glance import Glance
 from gasp.pipeline.fusion_loading import load_configured, open_fusion
 from gasp.weights.open import Weights, open_weights
 from gasp.weights.shipped import packaged
+
+STILLS = "glance-lite0"
+"""Name of the packaged weights of the further network for still pictures."""
 
 NO_CUES: Mapping[str, nn.Module] = MappingProxyType({})
 
@@ -29,7 +33,8 @@ NO_CUES: Mapping[str, nn.Module] = MappingProxyType({})
 class Networks:
     """The networks of a pipeline, loaded once and shared by runs.
 
-    ``reader`` runs the packaged network that finds faces and still saliency. ``cues``: the filled networks of those
+    ``reader`` runs the packaged network that finds faces and saliency in pictures of a video, ``stills`` does so in a
+    picture by itself, with a further network (None: no other than ``reader``). ``cues``: the filled networks of those
     cues that have one, by modality. ``weights``: what was loaded from where, by name, for the manifest.
     """
 
@@ -38,8 +43,9 @@ class Networks:
     device: torch.device
     cues: Mapping[str, nn.Module] = field(default_factory=lambda: NO_CUES)
     weights: Mapping[str, Path] = field(
-        default_factory=lambda: {n: packaged(n) for n in ("glance", "fusion")}
+        default_factory=lambda: {n: packaged(n) for n in ("glance", STILLS, "fusion")}
     )
+    stills: GlanceReader | None = None
 
     @classmethod
     def load(cls, settings: PredictSettings) -> Networks:
@@ -63,7 +69,11 @@ class Networks:
                 f"the fusion takes {', '.join(fusion.modalities)}: none of these is a cue of the pipeline"
             )
         paths = {name: found.file for name, found in weights.items()}
-        return cls(GlanceReader(device=device), fusion, device, cues, paths)
+        glance, further = (weights[name].load() for name in ("glance", STILLS))
+        assert isinstance(glance, Glance)
+        assert isinstance(further, Glance)
+        reader, stills = GlanceReader(glance, device), GlanceReader(glance, device, others=[further])
+        return cls(reader, fusion, device, cues, paths, stills)
 
 
 def choose_device(name: str) -> torch.device:
@@ -91,7 +101,7 @@ def _open_all(settings: PredictSettings) -> dict[str, Weights]:
     if detector is not None and detector.weights and "file" not in settings.face_finding.options:
         wanted[settings.faces] = partial(open_weights, detector.weights)
     wanted["fusion"] = partial(open_fusion, config.fusion)
-    found = {"glance": open_weights("glance")}
+    found = {name: open_weights(name) for name in ("glance", STILLS)}
     missing: list[str] = []
     for name, find in wanted.items():
         try:

@@ -48,6 +48,8 @@ class Pipeline:
     everything since the beginning. (Identities of people may still differ.)
     ``sound_rate``: samples per second of the sound that the cues ask for.
 
+    ``still``: the source is a single picture, which people look at otherwise than at a video.
+
     ``events`` counts what went wrong without stopping the run, by description. ``cues``: cues of your own, in place of
     those that the settings name.
     """
@@ -58,11 +60,13 @@ class Pipeline:
         networks: Networks | None = None,
         *,
         step: float = 0.04,
+        still: bool = False,
         cues: Sequence[Cue] | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.networks = networks or Networks.load(settings)
+        self._still = still
         self.events = Events()
         self._nominal_step = step
         self._detector = self._other_detector()
@@ -75,14 +79,16 @@ class Pipeline:
         )
         self._reads = self._needs_reading()
         published = settings.pipeline.alignment == "published"
+        rule = PlacementRule() if settings.pipeline.places and not still else None
         self._fusion = GaspFusion(
             self.networks.fusion,
             self.networks.device,
             windows="newest repeated" if published else "first repeated",
+            sharpness=rule.sharpness if rule else 1.0,
             looks=looks_every(settings.why, step),
             cues=settings.pipeline.cue_names,
         )
-        self._placement = Placement(PlacementRule(), step) if settings.pipeline.places else None
+        self._placement = Placement(rule, step) if rule else None
         self._waiting: deque[Observation] = deque()
         self._time: float | None = None
         self._start: float | None = None
@@ -111,7 +117,8 @@ class Pipeline:
         """
         if not self._reads:
             return [None] * len(frames)
-        return list(self.networks.reader.read([frame.image for frame in frames]))
+        stills = self.networks.stills if self._still else None
+        return list((stills or self.networks.reader).read([frame.image for frame in frames]))
 
     def step(
         self,
@@ -258,7 +265,7 @@ class Pipeline:
         if self._placement is not None:
             saliency, contributions = self._placement.place(
                 saliency, contributions, observation.faces, observation.frame.height,
-                cut=observation.cut, first=observation.number == 0,
+                cut=observation.cut,
             )  # fmt: skip
         gates = fused.gates
         if gates is not None and not np.isfinite(list(gates.values())).all():

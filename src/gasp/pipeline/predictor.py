@@ -40,7 +40,7 @@ class Predictor:
 
     def begin(self, source: VideoSource) -> Pipeline:
         """A new pipeline for frames of this source."""
-        return Pipeline(self.settings, self.networks, step=step_of(source, self.settings))
+        return Pipeline(self.settings, self.networks, step=step_of(source, self.settings), still=source.still)
 
     def weights(self) -> list[dict[str, str]]:
         """What a manifest says of each file of weights."""

@@ -1,4 +1,4 @@
-"""Recipe ``default-saliency``: trains :class:`gasp.networks.glance.Glance` on sets of still images.
+"""Recipes ``default-saliency`` and ``default-stills``: train :class:`gasp.networks.glance.Glance` on sets of pictures.
 
 Pictures of all sets are mixed; saliency is learnt from every picture, faces from those sets that have boxes.
 A crop keeps its place in the whole picture (``View.position``), so that the centre bias of observers, who saw
@@ -33,8 +33,11 @@ SIZES = ((240, 320), (208, 368), (272, 272))
 """Heights and widths of training pictures: 4:3, 16:9 and square at about the same number of pixels."""
 
 
-OPTIONS: dict[str, Any] = {"backbone": "lite0", "pyramid": 64, "fine": 32}
-"""Of the network."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "residual": {},
+    "lite0": {"backbone": "lite0", "pyramid": 64, "fine": 32},
+}
+"""Of the network, by the recipe's backbone."""
 
 
 class GlanceBatches:
@@ -186,14 +189,11 @@ class GlanceModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, with the learning rate of the recipe."""
         recipe = self.recipe
+        backbone, rest = split_parameters(self.network)
         optimiser = torch.optim.AdamW(
             [
-                *_decayed(rest_of(self.network), recipe.weight_decay, recipe.learning_rate),
-                *_decayed(
-                    [p for p in self.network.backbone.parameters() if p.requires_grad],
-                    recipe.weight_decay,
-                    recipe.learning_rate * recipe.backbone_rate,
-                ),
+                *_decayed(rest, recipe.weight_decay, recipe.learning_rate),
+                *_decayed(backbone, recipe.weight_decay, recipe.learning_rate * recipe.backbone_rate),
             ]
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self.recipe.relative_rate)
@@ -203,8 +203,8 @@ class GlanceModule(pl.LightningModule):
 def train_glance(
     pictures: Sequence[Picture],
     recipe: GlanceRecipe,
-    backbone: Mapping[str, Tensor],
     *,
+    backbone: Mapping[str, Tensor] | None = None,
     held_back: Sequence[Picture] = (),
     folder: Path | None = None,
     every: int = 500,
@@ -213,15 +213,17 @@ def train_glance(
 ) -> Glance:
     """Trains a new network and returns the moving average of its weights, in eval mode.
 
-    ``backbone``: the entries of :class:`~gasp.networks.blocks.efficientnet_lite.EfficientNetLite0` that it begins with.
+    ``backbone``: the entries of :class:`~gasp.networks.blocks.efficientnet_lite.EfficientNetLite0` that it begins with,
+    for a recipe that has it.
     ``half``: see :class:`GlanceModule`. With ``folder`` the state is kept there every ``every`` steps, and training
     goes on from it when it exists.
     """
     torch.manual_seed(recipe.seed)
     data = StepData(GlanceBatches(pictures, recipe).make, recipe.steps, every, held_back)
-    network = Glance(**OPTIONS)
-    network.backbone.load_state_dict(dict(backbone))
-    network.backbone.freeze(recipe.frozen_blocks)
+    network = Glance(**OPTIONS[recipe.backbone])
+    if backbone is not None:
+        network.backbone.load_state_dict(dict(backbone))
+        network.backbone.freeze(recipe.frozen_blocks)
     module = GlanceModule(recipe, network, half=half)
     fit_steps(module, data, average=recipe.average_decay, clip=5.0, folder=folder, report=report)
     return module.network.eval()
@@ -253,9 +255,10 @@ def _unit(images: Tensor) -> Tensor:
     return images.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
-def rest_of(network: Glance) -> list[nn.Parameter]:
-    """The parameters outside the backbone."""
-    return [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
+def split_parameters(network: Glance) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """What learns of a backbone that came with weights, and all other parameters."""
+    named = [(name.startswith("backbone."), p) for name, p in network.named_parameters() if p.requires_grad]
+    return [p for inside, p in named if inside], [p for inside, p in named if not inside]
 
 
 def _decayed(parameters: Sequence[nn.Parameter], weight_decay: float, rate: float) -> list[dict[str, object]]:

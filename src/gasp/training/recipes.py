@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from gasp.config.recipes import FusionRecipe, GlanceRecipe
+from gasp.config.recipes import STILLS, FusionRecipe, GlanceRecipe
 from gasp.datasets.images import load_pictures
 from gasp.errors import UsageError
 from gasp.faces.glance_reader import GlanceReader
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 _EVERY = 250
 """Steps between looks at what is held back, and saves of the state."""
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
 LICENCE = {
     "licence": "MIT",
     "commercial_use": "allowed",
@@ -44,24 +48,37 @@ LICENCE = {
 }
 
 
-def default_saliency(
+def default_saliency(data: Path, out: Path, **options: Any) -> Path:
+    """Recipe ``default-saliency``: the network for saliency and faces, from the sets under ``data``.
+
+    Training goes on where it was interrupted (its state is kept beside ``out``). Returns ``out``, a safetensors file.
+    Options: ``steps`` shortens the recipe, for a try; ``half``: compute in bfloat16; ``report`` is told of progress.
+    """
+    return _glance("default-saliency", GlanceRecipe(), data, out, **options)
+
+
+def default_stills(data: Path, out: Path, *, backbone: Path | None = None, **options: Any) -> Path:
+    """Recipe ``default-stills``: the further network with which still pictures are looked at.
+
+    ``backbone``: the file of ImageNet weights, see :mod:`gasp.training.backbone`. Other options as above.
+    """
+    start = find_backbone(backbone)
+    about = {"backbone": describe_backbone(start)}
+    return _glance("default-stills", STILLS, data, out, read_backbone(start), about, **options)
+
+
+def _glance(
+    name: str,
+    recipe: GlanceRecipe,
     data: Path,
     out: Path,
+    backbone: Mapping[str, Tensor] | None = None,
+    about: Mapping[str, str] = NOTHING,
     *,
-    backbone: Path | None = None,
     steps: int | None = None,
     half: bool = True,
     report: Report | None = None,
 ) -> Path:
-    """Recipe ``default-saliency``: the network for saliency and faces, from the sets under ``data``.
-
-    ``backbone``: the file of ImageNet weights, see :mod:`gasp.training.backbone`. ``steps`` shortens the recipe, for a
-    try. Training goes on where it was interrupted (its state is kept beside ``out``). ``half``: compute in bfloat16.
-    Returns ``out``, a safetensors file.
-    """
-    start = find_backbone(backbone)
-    entries = read_backbone(start)
-    recipe = GlanceRecipe()
     if steps is not None:
         late = max(1, round(steps * recipe.decay_from / recipe.steps))
         recipe = replace(recipe, steps=steps, decay_from=late, warmup=min(recipe.warmup, max(1, steps // 10)))
@@ -69,14 +86,19 @@ def default_saliency(
     log.info("%d pictures to learn from, %d held back", len(training), len(held))
     state = _state_folder(out)
     network = train_glance(
-        training, recipe, entries, held_back=held, folder=state, every=_EVERY, half=half, report=report
+        training,
+        recipe,
+        backbone=backbone,
+        held_back=held,
+        folder=state,
+        every=_EVERY,
+        half=half,
+        report=report,
     )
-    metadata = {
-        **LICENCE,
-        "backbone": describe_backbone(start),
-        **_made_by("default-saliency", recipe),
-    }
-    save_weights(network, out, network="glance", options=OPTIONS_OF_GLANCE, metadata=metadata)
+    metadata = {**LICENCE, **about, **_made_by(name, recipe)}
+    save_weights(
+        network, out, network="glance", options=OPTIONS_OF_GLANCE[recipe.backbone], metadata=metadata
+    )
     shutil.rmtree(state, ignore_errors=True)
     return out
 
@@ -130,9 +152,10 @@ def _made_by(name: str, recipe: GlanceRecipe | FusionRecipe) -> dict[str, str]:
 
 
 def train_recipe(name: str, data: Path, out: Path, **options: Any) -> Path:
-    """Runs the recipe of this name; options as those of :func:`default_saliency` and :func:`default_fusion`."""
+    """Runs the recipe of this name; options as those of its function here."""
     recipes: dict[str, Callable[..., Path]] = {
         "default-saliency": default_saliency,
+        "default-stills": default_stills,
         "default-fusion": default_fusion,
     }
     return recipes[name](data, out, **options)

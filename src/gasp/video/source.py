@@ -58,6 +58,11 @@ class VideoSource(ABC):
         width, height = self.stored_size
         return self.width * height / (width * self.height)
 
+    @property
+    def still(self) -> bool:
+        """Whether this is one picture and no video."""
+        return self.frame_count == 1 and not self.live
+
     @abstractmethod
     def frames(self, start_index: int = 0, every: int = 1) -> Iterator[Frame]:
         """Iterate from picture ``start_index`` (counted from 0), yielding each ``every``-th.
