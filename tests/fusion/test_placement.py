@@ -61,7 +61,7 @@ def test_maps_are_averaged_over_a_fifth_of_a_second_and_not_over_a_cut() -> None
 def test_contributions_still_add_up(seed: int, height: float) -> None:
     rng = np.random.default_rng(seed)
     placement = Placement(RULE, 0.04)
-    for frame in range(3):
+    for _ in range(3):
         saliency = rng.random((20, 30)).astype(np.float32)
         density = saliency / saliency.sum()
         baseline = np.full((20, 30), 1 / 600, np.float32)

@@ -34,7 +34,7 @@ class PlacementRule:
     large: float = 0.3
     range: float = 0.15
     memory: float = 0.4
-    sharpness: float = 1.1
+    sharpness: float = 1.15
 
 
 class Placement:

@@ -44,17 +44,17 @@ class Glance(nn.Module):
     needed in training, when a crop should be judged by its place in the whole picture.
 
     Options: ``backbone``; for the residual one ``widths`` of the stem and the four stages (strides 2, 4, 8, 16, 32) and
-    ``depths`` (residual blocks per stage); ``pyramid`` and ``fine`` (channels of the pyramid at stride 8 to 32, and at
-    stride 4).
+    ``depths`` (residual blocks per stage); ``pyramid`` and ``fine``: channels of the pyramid at strides 8 to 32, and at
+    stride 4.
     """
 
     def __init__(
         self,
-        backbone: Literal["residual", "lite0"] = "residual",
         widths: Sequence[int] = (24, 32, 64, 128, 256),
         depths: Sequence[int] = (1, 2, 2, 2),
         pyramid: int = 64,
         fine: int = 48,
+        backbone: Literal["residual", "lite0"] = "residual",
     ) -> None:
         super().__init__()
         if len(widths) != 5 or len(depths) != 4 or not all(1 <= depth <= 64 for depth in depths):
