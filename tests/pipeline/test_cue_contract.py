@@ -154,16 +154,18 @@ def test_warm_up_follows_from_what_cues_declare(networks: Networks) -> None:
         cues = [Smile(f"cue{k}", past=past) for k, past in enumerate(pasts)]
         return Pipeline(PredictSettings(), networks, cues=cues).warm_up
 
-    # Contributions are held for a second, 25 frames.
-    assert of(0) == length - 1 + 24
-    assert of(3, 50) == 50 + length - 1 + 24
+    # Contributions are held for a second, 25 frames, and maps averaged over 0.4 s, 10 frames.
+    held = 24 + 9
+    assert of(0) == length - 1 + held
+    assert of(3, 50) == 50 + length - 1 + held
     assert of(3, None) is None
     assert warm_up([], 1) == 0
-    assert (warm_up([2], 4, 1), warm_up([2], 4, 5)) == (5, 9)
+    assert (warm_up([2], 4, 1), warm_up([2], 4, 5), warm_up([2], 4, 5, 9)) == (5, 9, 18)
     # Liveliness of mouths fades for ten seconds, motion for two.
-    assert Pipeline(PredictSettings(), networks).warm_up == 53 + length - 1 + 24
-    assert Pipeline(PredictSettings(why=0), networks).warm_up == 53 + length - 1
-    assert Pipeline(PredictSettings(cues=("captured", "motion"), why=0), networks).warm_up == 50 + length - 1
+    assert Pipeline(PredictSettings(), networks).warm_up == 53 + length - 1 + held
+    assert Pipeline(PredictSettings(why=0), networks).warm_up == 53 + length - 1 + 9
+    without = PredictSettings(cues=("captured", "motion"), why=0)
+    assert Pipeline(without, networks).warm_up == 50 + length - 1 + 9
 
 
 # --- the earlier contract -------------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def test_a_real_pipeline_gives_the_same_from_wherever_one_begins() -> None:
 
 
 def test_contributions_are_the_same_from_wherever_one_begins() -> None:
-    """Looks are five frames apart and their effect is held, so pieces begin earlier by four frames."""
+    """Looks are five frames apart and their effect is held, so pieces begin earlier by four frames, and nine that maps are averaged with."""
     from gasp.pipeline.predict import predict_source, predict_video
     from gasp.pipeline.predictor import Predictor
 
@@ -223,7 +223,8 @@ def test_contributions_are_the_same_from_wherever_one_begins() -> None:
         return [(p.index, p.saliency.tobytes(), p.contributions.maps.tobytes(), p.why) for p in predictions]
 
     with open_source(images) as source:
-        assert predictor.begin(source).warm_up == predictor.networks.fusion.network.sequence_len - 1 + 4
+        window = predictor.networks.fusion.network.sequence_len
+        assert predictor.begin(source).warm_up == window - 1 + 4 + 9
         pieces = told(predict_video(source, predictor))
     with open_source(images) as source:
         whole = told(predict_source(source, predictor.begin(source)))
