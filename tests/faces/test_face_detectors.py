@@ -21,6 +21,7 @@ from gasp.faces.glance_reader import (
     WORKING_PIXELS,
     GlanceFaceDetector,
     GlanceReader,
+    StillReader,
     decode_faces,
     exposure_gain,
     folded,
@@ -441,3 +442,25 @@ def test_a_network_of_another_kind_is_explained(stand_in: Path, tmp_path: Path) 
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(WeightsError):
         YuNetFaceDetector(tmp_path / "other.onnx").detect([picture("a", 64, 64)])
+
+
+def test_a_still_picture_is_looked_at_several_times() -> None:
+    torch.manual_seed(0)
+    first, second = Glance((8, 8, 16, 16, 16), (1, 1, 1, 1)), Glance((8, 8, 16, 16, 16), (1, 1, 1, 1))
+    image = np.random.default_rng(0).integers(0, 255, (120, 200, 3), np.uint8)
+    once = GlanceReader(first.eval())
+    [plain] = once.read([image])
+    [alone] = StillReader(first, [], "cpu").read([image])
+    [both] = StillReader(first, [second.eval()], "cpu").read([image])
+    for glimpse in (alone, both):
+        assert glimpse.saliency.shape == plain.saliency.shape
+        assert np.exp(glimpse.saliency.astype(np.float64)).sum() == pytest.approx(1, abs=1e-4)
+        assert glimpse.faces == plain.faces
+    assert np.abs(alone.saliency - plain.saliency).max() > 1e-3
+    assert np.abs(both.saliency - alone.saliency).max() > 1e-3
+    # What is symmetrical is looked at symmetrically.
+    mirrored = np.concatenate([image, image[:, ::-1]], 1)
+    [glimpse] = StillReader(first, [], "cpu").read([mirrored])
+    small = StillReader(first, [], "cpu").log_saliency(glimpse.small)
+    asymmetry = np.abs(small - small[:, ::-1]).mean()
+    assert np.abs(glimpse.saliency - glimpse.saliency[:, ::-1]).mean() < asymmetry

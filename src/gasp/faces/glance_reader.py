@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -55,27 +55,24 @@ class Glimpse:
     faces: list[Detection]
 
 
-def working_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width at which a picture is looked at: its proportions (at most 3 to 1), multiples of 16."""
+LARGER = 1.3
+"""A still picture is also looked at so many times as wide and high."""
+
+
+def working_size(height: int, width: int, times: float = 1.0) -> tuple[int, int]:
+    """Height and width at which a picture is looked at: its proportions (at most 3 to 1), multiples of 16.
+
+    ``times``: how many times as wide and high as usual.
+    """
     aspect = min(3.0, max(1 / 3, width / height))
-    side = (WORKING_PIXELS / aspect) ** 0.5
+    side = times * (WORKING_PIXELS / aspect) ** 0.5
     return max(32, round(side / 16) * 16), max(32, round(side * aspect / 16) * 16)
 
 
 class GlanceReader:
-    """Runs the network on pictures. The network comes from the package unless another one is given.
+    """Runs the network on pictures. The network comes from the package unless another one is given."""
 
-    ``others``: further networks of the same form; the log-probabilities are the mean of all of theirs. Faces are those
-    of the first.
-    """
-
-    def __init__(
-        self,
-        network: Glance | None = None,
-        device: str | torch.device = "cpu",
-        *,
-        others: Sequence[Glance] = (),
-    ) -> None:
+    def __init__(self, network: Glance | None = None, device: str | torch.device = "cpu") -> None:
         if network is None:
             from gasp.weights import open_weights
 
@@ -83,10 +80,7 @@ class GlanceReader:
             assert isinstance(loaded, Glance)
             network = loaded
         self.device = torch.device(device)
-        self.network, *self.others = (
-            folded(one).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            for one in (network, *others)
-        )
+        self.network = folded(network).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def read(self, images: Sequence[NDArray[np.uint8]], *, least_score: float = 0.1) -> list[Glimpse]:
         """One glimpse per picture, RGB uint8 (H, W, 3) of any sizes; pictures of one size share a batch."""
@@ -110,17 +104,59 @@ class GlanceReader:
     ) -> tuple[NDArray[np.float32], list[list[Detection]]]:
         """Log-probabilities (N, h, w) and detections, as fractions of width and height, of pictures (N, H, W, 3)."""
         with torch.inference_mode():
-            images = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).float() / 255
-            if (gains > 1).any():
-                images = (images * torch.from_numpy(gains).to(self.device)[:, None, None, None]).clamp(max=1)
-            output = self.network(images)
-            saliencies = [output.saliency, *(other(images).saliency for other in self.others)]
-            logits = torch.stack([_log_probabilities(one) for one in saliencies]).mean(0)
-            if self.others:
-                logits = _log_probabilities(logits)
+            output = self.network(self._prepare(batch, gains))
+            logits = _log_probabilities(output.saliency)
             found = decode_faces(output.face_centres.float(), output.face_boxes.float(), least_score)
         height, width = batch.shape[1:3]
         return logits.cpu().numpy(), [[_scaled(d, 1 / height, 1 / width) for d in faces] for faces in found]
+
+    def log_saliency(self, small: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Log-probabilities (h, w) of one picture (H, W, 3) of just this size."""
+        gain = np.array([exposure_gain(small)], np.float32)
+        with torch.inference_mode():
+            output = self.network(self._prepare(small[None], gain))
+            return _log_probabilities(output.saliency)[0].cpu().numpy()
+
+    def _prepare(self, batch: NDArray[np.uint8], gains: NDArray[np.float32]) -> Tensor:
+        """Pictures (N, H, W, 3) as the network takes them, brightened by their gains."""
+        images = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).float() / 255
+        if (gains > 1).any():
+            images = (images * torch.from_numpy(gains).to(self.device)[:, None, None, None]).clamp(max=1)
+        return images
+
+
+class StillReader(GlanceReader):
+    """As :class:`GlanceReader`, but takes its time: for pictures by themselves.
+
+    Log-probabilities are the mean of those of the network and of ``further`` ones, each of which also looks at the
+    mirrored picture and at a larger one. Faces are those of the first network.
+    """
+
+    def __init__(
+        self, network: Glance, further: Sequence[Glance], device: str | torch.device = "cpu"
+    ) -> None:
+        super().__init__(network, device)
+        self._readers = [self, *(GlanceReader(one, device) for one in further)]
+
+    def read(self, images: Sequence[NDArray[np.uint8]], *, least_score: float = 0.1) -> list[Glimpse]:
+        """One glimpse per picture, RGB uint8 (H, W, 3) of any sizes."""
+        glimpses = super().read(images, least_score=least_score)
+        return [
+            replace(glimpse, saliency=self._average(image, glimpse))
+            for image, glimpse in zip(images, glimpses, strict=True)
+        ]
+
+    def _average(self, image: NDArray[np.uint8], glimpse: Glimpse) -> NDArray[np.float32]:
+        large = shrink(image, LARGER)
+        size = glimpse.saliency.shape[::-1]
+        seen: list[NDArray[np.float32]] = []
+        for reader in self._readers:
+            seen.append(glimpse.saliency if reader is self else reader.log_saliency(glimpse.small))
+            seen.append(reader.log_saliency(np.ascontiguousarray(glimpse.small[:, ::-1]))[:, ::-1])
+            resized = cv2.resize(reader.log_saliency(large), size, interpolation=cv2.INTER_AREA)
+            seen.append(np.asarray(resized, np.float32))
+        mean = torch.from_numpy(np.mean(seen, 0, dtype=np.float32))
+        return np.asarray(_log_probabilities(mean[None])[0].numpy(), np.float32)
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:
@@ -198,9 +234,9 @@ def exposure_gain(image: NDArray[np.uint8]) -> float:
     return float(np.clip(DIM / max(float(image.mean()), 1e-6), 1.0, MOST_GAIN))
 
 
-def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture at its working size."""
-    height, width = working_size(*image.shape[:2])
+def shrink(image: NDArray[np.uint8], times: float = 1.0) -> NDArray[np.uint8]:
+    """The picture at its working size, or so many times as wide and high."""
+    height, width = working_size(image.shape[0], image.shape[1], times)
     if image.shape[:2] == (height, width):
         return image
     while image.shape[0] >= 3 * height and image.shape[1] >= 3 * width:

@@ -16,7 +16,7 @@ from gasp.config.settings import PredictSettings
 from gasp.cues.cue import PUBLISHED_CUES
 from gasp.errors import UsageError, WeightsError
 from gasp.faces.detector import DETECTORS
-from gasp.faces.glance_reader import GlanceReader
+from gasp.faces.glance_reader import GlanceReader, StillReader
 from gasp.fusion.gasp import FusionNetwork
 from gasp.networks.glance import Glance
 from gasp.pipeline.fusion_loading import load_configured, open_fusion
@@ -34,7 +34,7 @@ class Networks:
     """The networks of a pipeline, loaded once and shared by runs.
 
     ``reader`` runs the packaged network that finds faces and saliency in pictures of a video, ``stills`` does so in a
-    picture by itself, with a further network (None: no other than ``reader``). ``cues``: the filled networks of those
+    picture by itself, where that may take longer (None: as ``reader``). ``cues``: the filled networks of those
     cues that have one, by modality. ``weights``: what was loaded from where, by name, for the manifest.
     """
 
@@ -45,7 +45,7 @@ class Networks:
     weights: Mapping[str, Path] = field(
         default_factory=lambda: {n: packaged(n) for n in ("glance", STILLS, "fusion")}
     )
-    stills: GlanceReader | None = None
+    stills: StillReader | None = None
 
     @classmethod
     def load(cls, settings: PredictSettings) -> Networks:
@@ -72,8 +72,8 @@ class Networks:
         glance, further = (weights[name].load() for name in ("glance", STILLS))
         assert isinstance(glance, Glance)
         assert isinstance(further, Glance)
-        reader, stills = GlanceReader(glance, device), GlanceReader(glance, device, others=[further])
-        return cls(reader, fusion, device, cues, paths, stills)
+        stills = StillReader(glance, [further], device)
+        return cls(GlanceReader(glance, device), fusion, device, cues, paths, stills)
 
 
 def choose_device(name: str) -> torch.device:
