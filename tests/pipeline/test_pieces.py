@@ -209,7 +209,7 @@ def test_a_real_pipeline_gives_the_same_from_wherever_one_begins() -> None:
 
 
 def test_contributions_are_the_same_from_wherever_one_begins() -> None:
-    """Looks are five frames apart and their effect is held, so pieces begin earlier: by four, and by nine for averages."""
+    """Looks are five frames apart, and what they found is held; averages reach nine frames back."""
     from gasp.pipeline.predict import predict_source, predict_video
     from gasp.pipeline.predictor import Predictor
 
