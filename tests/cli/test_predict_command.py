@@ -85,7 +85,7 @@ def test_all_results_of_a_video(clip: Path, tmp_path: Path) -> None:
 
     run = manifest(folder)
     assert run["status"] == "complete"
-    assert run["contributions"] == {"method": run["contributions"]["method"], "seconds": 1.0}
+    assert run["contributions"] == {"method": run["contributions"]["method"], "seconds": 2.0}
     assert run["frames"] == {"done": 12, "skipped": 0, "failed": 0}
     assert run["input"]["sha256"]
     assert all(entry["sha256"] and entry["licence"] for entry in run["weights"])

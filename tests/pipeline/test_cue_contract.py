@@ -154,8 +154,8 @@ def test_warm_up_follows_from_what_cues_declare(networks: Networks) -> None:
         cues = [Smile(f"cue{k}", past=past) for k, past in enumerate(pasts)]
         return Pipeline(PredictSettings(), networks, cues=cues).warm_up
 
-    # Contributions are held for a second, 25 frames, and maps averaged over 0.4 s, 10 frames.
-    held = 24 + 9
+    # Contributions are held for two seconds, 50 frames, and maps averaged over 0.4 s, 10 frames.
+    held = 49 + 9
     assert of(0) == length - 1 + held
     assert of(3, 50) == 50 + length - 1 + held
     assert of(3, None) is None

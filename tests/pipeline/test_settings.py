@@ -58,6 +58,6 @@ def test_the_default_cues_are_those_of_the_table() -> None:
 
 
 def test_contributions_are_left_out_where_they_are_dear() -> None:
-    assert PredictSettings().why == 1
+    assert PredictSettings().why == 2
     assert PredictSettings.read({"pipeline": "gasp-2021"}).why == 0
     assert PredictSettings.read({"pipeline": "gasp-2021", "why": 5}).why == 5

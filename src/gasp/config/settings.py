@@ -45,7 +45,7 @@ class PredictSettings(Settings):
     threads: Annotated[int, NoEffect] = Field(default=0, ge=0, le=1024)
     piece: int = Field(default=0, ge=0, le=10**9)
     why: float = Field(
-        default_factory=lambda data: 0.0 if data["pipeline"].fusion.is_published else 1.0, ge=0, le=3600
+        default_factory=lambda data: 0.0 if data["pipeline"].fusion.is_published else 2.0, ge=0, le=3600
     )
 
     @field_validator("pipeline", mode="before")
