@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--why",
         type=float,
         metavar="SECONDS",
-        help="between two looks at what each cue contributes (1); 0: contributions are left out, which saves time, and "
+        help="between two looks at what each cue contributes (2); 0: contributions are left out, which saves time, and "
         "is the default for published fusion networks",
     )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
