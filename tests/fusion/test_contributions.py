@@ -219,6 +219,9 @@ def test_what_says_nothing_contributes_nothing(name: str, maps: Maps) -> None:
     for density, found in contributions(run(fusion, black(maps, []))):
         assert not found.maps.any()
         np.testing.assert_allclose(found.baseline, density, atol=1e-7)
+    for density, found in contributions(run(fusion, black(maps, [1]))):
+        if found.method == "shapley":  # one alone makes the whole difference
+            np.testing.assert_allclose(found.maps[1] + found.baseline, density, atol=1e-6)
     assert run(fusion, maps[:1], looks=0)[0].contributions is None
 
 

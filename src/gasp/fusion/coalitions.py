@@ -213,7 +213,7 @@ class Looks:
         """The network's logits (C, h, w) as densities; ``without``: where the corrected modality is black."""
         if moment.corrected is not None:
             black = log_of_map(torch.zeros((), device=logits.device))
-            lacking = torch.tensor(without, device=logits.device)[:, None, None]
+            lacking = torch.tensor(without, dtype=torch.bool, device=logits.device)[:, None, None]
             logits = logits + torch.where(lacking, black, moment.corrected)
         return densities(self._sharpness * logits, distribution=self._distribution)
 
