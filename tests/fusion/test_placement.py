@@ -9,15 +9,10 @@ from hypothesis import strategies as st
 
 from gasp.config.pipelines import PipelineSettings
 from gasp.config.presets import preset
-from gasp.faces.face import Box, Face
 from gasp.fusion.contributions import Contributions
 from gasp.fusion.placement import Placement, PlacementRule, drop_of, move_down
 
 RULE = PlacementRule(drop=0.15, large=0.3, range=0.15, memory=0.2)
-
-
-def face(height: float, of: int = 100) -> Face:
-    return Face(1, Box(10, 10, 40, 10 + height * of), 0.9)
 
 
 def spot(row: int, shape: tuple[int, int] = (40, 60)) -> np.ndarray:
@@ -27,11 +22,11 @@ def spot(row: int, shape: tuple[int, int] = (40, 60)) -> np.ndarray:
 
 
 def test_faces_of_middling_size_draw_looks_lower_and_close_ups_do_not() -> None:
-    assert drop_of([face(0.1)], 100, RULE) == pytest.approx(0.015)
-    assert drop_of([face(0.15)], 100, RULE) == pytest.approx(0.0225)
-    assert drop_of([face(0.225)], 100, RULE) == pytest.approx(0.15 * 0.225 / 2)
-    assert drop_of([face(0.35)], 100, RULE) == 0
-    assert drop_of([], 100, RULE) == 0
+    assert drop_of([0.1], RULE) == pytest.approx(0.015)
+    assert drop_of([0.15], RULE) == pytest.approx(0.0225)
+    assert drop_of([0.225], RULE) == pytest.approx(0.15 * 0.225 / 2)
+    assert drop_of([0.35], RULE) == 0
+    assert drop_of([], RULE) == 0
 
 
 @given(share=st.floats(0, 0.2), row=st.integers(0, 30))
@@ -48,12 +43,11 @@ def test_a_map_moves_by_a_share_of_its_height(share: float, row: int) -> None:
 def test_maps_are_averaged_over_a_fifth_of_a_second_and_not_over_a_cut() -> None:
     placement = Placement(RULE, 0.04)
     assert placement.past == 4
-    faces: list[Face] = []
     for row in (5, 5, 5, 25):
-        placed, _ = placement.place(spot(row), None, faces, 100, cut=False)
+        placed, _ = placement.place(spot(row), None, [], cut=False)
     assert placed[5, 30] == pytest.approx(1)
     assert placed[25, 30] == pytest.approx(1 / 3)
-    placed, _ = placement.place(spot(35), None, faces, 100, cut=True)
+    placed, _ = placement.place(spot(35), None, [], cut=True)
     assert np.array_equal(placed, spot(35))
 
 
@@ -67,7 +61,7 @@ def test_contributions_still_add_up(seed: int, height: float) -> None:
         baseline = np.full((20, 30), 1 / 600, np.float32)
         share = rng.dirichlet([1, 1, 1]).astype(np.float32)[:, None, None]
         given_ = Contributions(("a", "b", "c"), share * (density - baseline), baseline, "shapley")
-        placed, found = placement.place(saliency, given_, [face(height)], 100, cut=False)
+        placed, found = placement.place(saliency, given_, [height], cut=False)
         assert found is not None
         assert placed.min() == 0
         assert placed.max() == 1

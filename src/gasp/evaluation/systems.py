@@ -18,7 +18,7 @@ from gasp.errors import InputError, UsageError
 from gasp.evaluation.items import Item
 from gasp.fusion.gasp import GaspFusion, Windows
 from gasp.fusion.placement import Placement, PlacementRule
-from gasp.pipeline.pipeline import Networks
+from gasp.pipeline.pipeline import Networks, heights_of
 from gasp.pipeline.predict import predict_video
 from gasp.pipeline.prediction import Prediction
 from gasp.pipeline.predictor import Predictor
@@ -249,17 +249,12 @@ class Ablation:
         maps = {name: prediction.cues.get(name, black) for name in self._modalities}
         cut = self._cuts.step(prediction.cues.get("captured", prediction.image))
         found: dict[str, NDArray[np.float32]] = {}
+        heights = heights_of(prediction.faces, prediction.image.shape[0])
         for cue, fusion in self._fusions.items():
             left = [values * (name != cue) for name, values in maps.items()]
             saliency = fusion.step([left], [cut])[0].saliency
             if cue in self._placements:
-                saliency, _ = self._placements[cue].place(
-                    saliency,
-                    None,
-                    prediction.faces,
-                    prediction.image.shape[0],
-                    cut=cut,
-                )
+                saliency, _ = self._placements[cue].place(saliency, None, heights, cut=cut)
             found[f"without {cue}"] = saliency
         if _SALIENCY in prediction.cues:
             # The cue is drawn as the root of the probability.

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.faces.face import Face
 from gasp.fusion.contributions import Contributions
 
 Maps = NDArray[np.float32]
@@ -54,8 +53,7 @@ class Placement:
         self,
         saliency: Maps,
         contributions: Contributions | None,
-        faces: Sequence[Face],
-        height: int,
+        heights: Sequence[float],
         *,
         cut: bool,
     ) -> tuple[Maps, Contributions | None]:
@@ -68,7 +66,7 @@ class Placement:
         parts = [density[None]]
         if contributions is not None:
             parts += [contributions.baseline[None], contributions.maps]
-        moved = self.step(np.concatenate(parts).astype(np.float32), faces, height, cut=cut)
+        moved = self.step(np.concatenate(parts).astype(np.float32), heights, cut=cut)
         least, most = float(moved[0].min()), float(moved[0].max())
         if most <= least:
             return np.zeros_like(saliency), contributions
@@ -79,29 +77,28 @@ class Placement:
         baseline, maps = (moved[1] - least) / whole, moved[2:] / whole
         return scaled, contributions._replace(baseline=baseline, maps=maps)
 
-    def step(self, maps: Maps, faces: Sequence[Face], height: int, *, cut: bool) -> Maps:
+    def step(self, maps: Maps, heights: Sequence[float], *, cut: bool) -> Maps:
         """The maps (K, h, w) of the next frame, moved and averaged.
 
         Args:
             maps: float32, each covering the whole picture.
-            faces: of the frame, in pixels of a picture ``height`` pixels high.
-            height: of that picture.
+            heights: of the frame's faces, as shares of the picture's height.
             cut: whether a shot begins here; nothing is carried over it.
         """
         if cut:
             self._moved.clear()
-        maps = move_down(maps, drop_of(faces, height, self.rule))
+        maps = move_down(maps, drop_of(heights, self.rule))
         if self._moved and self._moved[-1].shape != maps.shape:
             self._moved.clear()
         self._moved.append(maps)
         return np.mean(self._moved, 0, dtype=np.float32)
 
 
-def drop_of(faces: Sequence[Face], height: int, rule: PlacementRule) -> float:
-    """By which share of the picture's height looks lie lower; that of the face of median height counts."""
-    if not faces:
+def drop_of(heights: Sequence[float], rule: PlacementRule) -> float:
+    """By which share of the picture's height looks lie lower; of the faces' heights, such shares too, the median counts."""
+    if not heights:
         return 0.0
-    share = float(np.median([face.box.height for face in faces])) / height
+    share = float(np.median(heights))
     return rule.drop * share * float(np.clip((rule.large - share) / rule.range, 0, 1))
 
 

@@ -264,9 +264,11 @@ class Pipeline:
         contributions = fused.contributions
         if self._placement is not None:
             saliency, contributions = self._placement.place(
-                saliency, contributions, observation.faces, observation.frame.height,
+                saliency,
+                contributions,
+                heights_of(observation.faces, observation.frame.height),
                 cut=observation.cut,
-            )  # fmt: skip
+            )
         gates = fused.gates
         if gates is not None and not np.isfinite(list(gates.values())).all():
             gates = None
@@ -300,6 +302,11 @@ def describe_face(face: Face, results: Sequence[CueResult]) -> Face:
 def explain_face(face: Face, contributions: Contributions | None, height: int, width: int) -> Face:
     """The face with what cues contribute to its share of attention, in a picture of ``height`` x ``width``."""
     return face if contributions is None else replace(face, why=contributions.share(face.box, height, width))
+
+
+def heights_of(faces: Sequence[Face], height: int) -> list[float]:
+    """Heights of faces as shares of that of their picture."""
+    return [face.box.height / height for face in faces]
 
 
 def looks_every(seconds: float, step: float) -> int:
