@@ -95,7 +95,7 @@ class Placement:
 
 
 def drop_of(heights: Sequence[float], rule: PlacementRule) -> float:
-    """By which share of the picture's height looks lie lower; of the faces' heights, such shares too, the median counts."""
+    """By which share of the picture's height looks lie lower, by the median of the faces' heights, such shares too."""
     if not heights:
         return 0.0
     share = float(np.median(heights))
