@@ -61,7 +61,7 @@ def cost(seconds: float, pipeline: str) -> None:
         make_video(video, seconds, None)
         start_up = measure(two, "--pipeline", pipeline, "--why", "0")["processor"]
         for _ in range(2):
-            for why in ("0", "1"):
+            for why in ("0", "2"):
                 row = measure(video, "--pipeline", pipeline, "--why", why, start_up=start_up)
                 print(f"--why {why:10s}{row['fps']:10.1f}{row['cpu_ms']:10.1f}", flush=True)
 
