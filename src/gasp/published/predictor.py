@@ -90,7 +90,12 @@ def open_gasp(model: GaspPlan, name: str, device: str, root: Path) -> GaspPredic
         raise UsageError(f"{name} is filled in after training; name it with --infer_configs of gasp_train")
     settings = PredictSettings.read(
         {
-            "pipeline": {"cues": [CAPTURED], "faces": "none", "alignment": "published"},
+            "pipeline": {
+                "cues": [CAPTURED],
+                "faces": "none",
+                "alignment": "published",
+                "placement": "none",
+            },
             "device": device,
             "sound": False,
             "why": 0,
