@@ -18,7 +18,7 @@ def test_pictures_and_videos_are_told_apart(networks: Networks) -> None:
         assert (source.still, video.still) == (True, False)
         still, moving = predictor.begin(source), predictor.begin(video)
         [seen] = still.look(list(source.frames()))
-        [glimpse] = networks.stills.read([image])
+        [glimpse] = networks.stills().read([image])
         assert seen is not None
         np.testing.assert_allclose(seen.saliency, glimpse.saliency, atol=1e-4)
         [seen, _] = moving.look(list(video.frames()))

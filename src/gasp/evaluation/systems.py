@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from gasp.config.settings import PredictSettings
 from gasp.errors import InputError, UsageError
 from gasp.evaluation.items import Item
-from gasp.fusion.gasp import GaspFusion, Windows
-from gasp.fusion.placement import Placement, PlacementRule
-from gasp.pipeline.pipeline import Networks, heights_of
+from gasp.pipeline.pipeline import Networks, heights_of, make_fusion
 from gasp.pipeline.predict import predict_video
 from gasp.pipeline.prediction import Prediction
 from gasp.pipeline.predictor import Predictor
@@ -229,16 +227,8 @@ class Ablation:
     def __init__(
         self, settings: PredictSettings, networks: Networks, cues: Sequence[str], step: float, *, still: bool
     ) -> None:
-        published = settings.pipeline.alignment == "published"
-        windows: Windows = "newest repeated" if published else "first repeated"
         self._modalities = networks.fusion.modalities
-        rule = PlacementRule() if settings.pipeline.places and not still else None
-        sharpness = rule.sharpness if rule else 1.0
-        self._fusions = {
-            cue: GaspFusion(networks.fusion, networks.device, windows=windows, sharpness=sharpness)
-            for cue in cues
-        }
-        self._placements = {cue: Placement(rule, step) for cue in cues if rule}
+        self._fusions = {cue: make_fusion(settings, networks, step, still=still) for cue in cues}
         self._cuts = CutDetector()
 
     def step(self, prediction: Prediction) -> dict[str, NDArray[np.float32]]:
@@ -250,11 +240,11 @@ class Ablation:
         cut = self._cuts.step(prediction.cues.get("captured", prediction.image))
         found: dict[str, NDArray[np.float32]] = {}
         heights = heights_of(prediction.faces, prediction.image.shape[0])
-        for cue, fusion in self._fusions.items():
+        for cue, (fusion, placement) in self._fusions.items():
             left = [values * (name != cue) for name, values in maps.items()]
             saliency = fusion.step([left], [cut])[0].saliency
-            if cue in self._placements:
-                saliency, _ = self._placements[cue].place(saliency, None, heights, cut=cut)
+            if placement is not None:
+                saliency, _ = placement.place(saliency, None, heights, cut=cut)
             found[f"without {cue}"] = saliency
         if _SALIENCY in prediction.cues:
             # The cue is drawn as the root of the probability.

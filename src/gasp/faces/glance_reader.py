@@ -35,6 +35,9 @@ COARSE = 3
 CLOSE_UP = 0.3
 """Square root of the share of the picture from which a face of the second look counts."""
 
+LARGER = 1.3
+"""A picture by itself is also looked at so many times as wide and high."""
+
 DIM = 60
 """Mean grey level (0..255) up to which a picture counts as dark, and is brightened before the network sees it."""
 
@@ -53,10 +56,6 @@ class Glimpse:
     small: NDArray[np.uint8]
     saliency: NDArray[np.float32]
     faces: list[Detection]
-
-
-LARGER = 1.3
-"""A still picture is also looked at so many times as wide and high."""
 
 
 def working_size(height: int, width: int, times: float = 1.0) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -34,7 +34,8 @@ class Networks:
     """The networks of a pipeline, loaded once and shared by runs.
 
     ``reader`` runs the packaged network that finds faces and saliency in pictures of a video, ``stills`` does so in a
-    picture by itself, where that may take longer (None: as ``reader``). ``cues``: the filled networks of those
+    picture by itself, where that may take longer (None: as ``reader``); it is made when it is first asked for, since
+    videos do without. ``cues``: the filled networks of those
     cues that have one, by modality. ``weights``: what was loaded from where, by name, for the manifest.
     """
 
@@ -45,7 +46,7 @@ class Networks:
     weights: Mapping[str, Path] = field(
         default_factory=lambda: {n: packaged(n) for n in ("glance", STILLS, "fusion")}
     )
-    stills: StillReader | None = None
+    stills: Callable[[], StillReader] | None = None
 
     @classmethod
     def load(cls, settings: PredictSettings) -> Networks:
@@ -69,11 +70,15 @@ class Networks:
                 f"the fusion takes {', '.join(fusion.modalities)}: none of these is a cue of the pipeline"
             )
         paths = {name: found.file for name, found in weights.items()}
-        glance, further = (weights[name].load() for name in ("glance", STILLS))
-        assert isinstance(glance, Glance)
-        assert isinstance(further, Glance)
-        stills = StillReader(glance, [further], device)
+        glance = _load_glance(weights["glance"])
+        stills = cache(lambda: StillReader(glance, [_load_glance(weights[STILLS])], device))
         return cls(GlanceReader(glance, device), fusion, device, cues, paths, stills)
+
+
+def _load_glance(weights: Weights) -> Glance:
+    network = weights.load()
+    assert isinstance(network, Glance)
+    return network
 
 
 def choose_device(name: str) -> torch.device:

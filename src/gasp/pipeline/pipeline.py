@@ -78,17 +78,8 @@ class Pipeline:
             else [CueRunner(as_cue(cue), self.events, step=step) for cue in cues]
         )
         self._reads = self._needs_reading()
-        published = settings.pipeline.alignment == "published"
-        rule = PlacementRule() if settings.pipeline.places and not still else None
-        self._fusion = GaspFusion(
-            self.networks.fusion,
-            self.networks.device,
-            windows="newest repeated" if published else "first repeated",
-            sharpness=rule.sharpness if rule else 1.0,
-            looks=looks_every(settings.why, step),
-            cues=settings.pipeline.cue_names,
-        )
-        self._placement = Placement(rule, step) if rule else None
+        looks = looks_every(settings.why, step)
+        self._fusion, self._placement = make_fusion(settings, self.networks, step, still=still, looks=looks)
         self._waiting: deque[Observation] = deque()
         self._time: float | None = None
         self._start: float | None = None
@@ -97,7 +88,7 @@ class Pipeline:
         self.warm_up = warm_up(
             [runner.past for runner in self._runners],
             self._fusion.network.sequence_len,
-            looks_every(settings.why, step),
+            looks,
             0 if self._placement is None else self._placement.past,
         )
 
@@ -117,8 +108,9 @@ class Pipeline:
         """
         if not self._reads:
             return [None] * len(frames)
-        stills = self.networks.stills if self._still else None
-        return list((stills or self.networks.reader).read([frame.image for frame in frames]))
+        read_stills = self.networks.stills if self._still else None
+        reader = read_stills() if read_stills else self.networks.reader
+        return list(reader.read([frame.image for frame in frames]))
 
     def step(
         self,
@@ -302,6 +294,31 @@ def describe_face(face: Face, results: Sequence[CueResult]) -> Face:
 def explain_face(face: Face, contributions: Contributions | None, height: int, width: int) -> Face:
     """The face with what cues contribute to its share of attention, in a picture of ``height`` x ``width``."""
     return face if contributions is None else replace(face, why=contributions.share(face.box, height, width))
+
+
+def make_fusion(
+    settings: PredictSettings, networks: Networks, step: float, *, still: bool, looks: int = 0
+) -> tuple[GaspFusion, Placement | None]:
+    """The fusion, at its beginning, and what places its maps, where the settings ask for that.
+
+    Args:
+        settings: of the run.
+        networks: of the pipeline.
+        step: seconds between frames.
+        still: whether the source is a single picture, whose map stays where it is.
+        looks: frames between two looks at contributions; 0 without.
+    """
+    published = settings.pipeline.alignment == "published"
+    rule = PlacementRule() if settings.pipeline.places and not still else None
+    fusion = GaspFusion(
+        networks.fusion,
+        networks.device,
+        windows="newest repeated" if published else "first repeated",
+        sharpness=rule.sharpness if rule else 1.0,
+        looks=looks,
+        cues=settings.pipeline.cue_names,
+    )
+    return fusion, Placement(rule, step) if rule else None
 
 
 def heights_of(faces: Sequence[Face], height: int) -> list[float]:
