@@ -17,7 +17,9 @@ def test_every_frame_gets_its_stored_map(tmp_path, monkeypatch):
     image_path(folder, 3, "det_transformed_dave").unlink()
     image_path(folder, 4, "det_transformed_dave").write_bytes(b"damaged")
     source = GroupedSource(folder)
-    settings = PredictSettings.read({"pipeline": {"cues": ["captured"], "faces": "none"}, "device": "cpu"})
+    settings = PredictSettings.read(
+        {"pipeline": {"cues": ["captured"], "faces": "none", "placement": "none"}, "why": 0, "device": "cpu"}
+    )
     pipeline = Pipeline(settings, cues=[StoredCue("dave", folder, source.numbers, "det_transformed_dave")])
     monkeypatch.setattr(pipeline.networks.reader, "read", None)  # nobody needs what it sees
     maps = {source.numbers[one.index]: one.cues["dave"] for one in predict_source(source, pipeline)}
