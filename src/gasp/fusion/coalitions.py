@@ -189,19 +189,19 @@ class Looks:
         bits = [1 << held.players.index(player) for player in players]
         rows = [fixed + sum(b for i, b in enumerate(bits) if s >> i & 1) for s in range(1, 2**n - 1)]
         # The empty coalition of all held players was not asked for.
-        logits = moment.enlarged - held.effects[[row - 1 for row in rows]]
+        effects = held.effects[[row - 1 for row in rows]]
         without = [self._lacks(players, s) for s in range(1, 2**n - 1)]
-        weights = torch.from_numpy(shapley_weights(n).astype(np.float32)).to(logits.device)
-        ends = torch.from_numpy(np.stack([prior, density])).to(logits.device)
-        values = self._densities(logits, moment, without)
+        values = self._densities(effects, moment, without)
+        weights = torch.from_numpy(shapley_weights(n).astype(np.float32)).to(values.device)
+        ends = torch.from_numpy(np.stack([prior, density])).to(values.device)
         found = weights[:, 1:-1] @ values.flatten(1) + weights[:, [0, -1]] @ ends.flatten(1)
         return found.view(n, *density.shape).cpu().numpy()
 
     def _without(self, moment: Moment, held: _Look, players: Sequence[int]) -> NDArray[np.float32]:
         """The densities (players, h, w) without each of the players."""
-        logits = moment.enlarged - held.effects[[held.players.index(player) for player in players]]
+        effects = held.effects[[held.players.index(player) for player in players]]
         without = [player == self._corrects for player in players]
-        return self._densities(logits, moment, without).cpu().numpy()
+        return self._densities(effects, moment, without).cpu().numpy()
 
     def _lacks(self, players: Sequence[int], coalition: int) -> bool:
         """Whether the corrected modality is a player outside a coalition."""
@@ -209,20 +209,28 @@ class Looks:
             return False
         return not coalition >> players.index(self._corrects) & 1
 
-    def _densities(self, logits: Tensor, moment: Moment, without: Sequence[bool]) -> Tensor:
-        """The network's logits (C, h, w) as densities; ``without``: where the corrected modality is black."""
+    def _densities(self, effects: Tensor, moment: Moment, without: Sequence[bool]) -> Tensor:
+        """The map of the frame less effects on its logits (C, h, w), as densities.
+
+        ``without``: where the corrected modality is black.
+        """
+        whole = moment.enlarged[None]
         if moment.corrected is not None:
-            black = log_of_map(torch.zeros((), device=logits.device))
-            lacking = torch.tensor(without, dtype=torch.bool, device=logits.device)[:, None, None]
-            logits = logits + torch.where(lacking, black, moment.corrected)
-        return densities(self._sharpness * logits, distribution=self._distribution)
+            black = log_of_map(torch.zeros_like(moment.corrected))
+            whole = (whole + torch.stack([moment.corrected, black]))[torch.tensor(without, dtype=torch.long)]
+        logits = torch.sub(whole, effects).mul_(self._sharpness)
+        return densities(logits, distribution=self._distribution)
 
 
 def densities(logits: Tensor, *, distribution: bool) -> Tensor:
-    """Logits (C, h, w) as min-max scaled maps divided by their sum; uniform where a map is constant."""
-    flat = logits.flatten(1)
-    values = (flat - flat.amax(1, keepdim=True)).exp_() if distribution else flat.sigmoid()
-    values = values - values.amin(1, keepdim=True)
+    """Logits (C, h, w) as min-max scaled maps divided by their sum; uniform where a map is constant.
+
+    Works in the memory of ``logits``, once per frame for dozens of maps.
+    """
+    values = logits.flatten(1)
+    values = values.sub_(values.amax(1, keepdim=True)).exp_() if distribution else values.sigmoid_()
+    values.sub_(values.amin(1, keepdim=True))
     total = values.sum(1, keepdim=True)
-    uniform = torch.full_like(values[:1], 1 / values.shape[1])
-    return torch.where(total > 0, values / total.clamp_min(1e-30), uniform).view_as(logits)
+    values.div_(total.clamp_min(1e-30))
+    values[(total <= 0).squeeze(1)] = 1 / values.shape[1]
+    return values.view_as(logits)

@@ -7,7 +7,7 @@ One class composes every published network from the table in :mod:`gasp.networks
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ MOST_MODALITIES = 256
 LONGEST_SEQUENCE = 4096
 """More than any window holds; a damaged or hostile header may ask for billions."""
 
-_MOST_NUMBERS = 2**23
+_MOST_NUMBERS = 2**22
 """In the latents of windows that :meth:`GASP.fuse_chosen` runs at a time."""
 
 
@@ -284,22 +284,26 @@ class GASP(nn.Module):
         frames = list({id(frame): frame for frame in window}.values())
         places = [next(i for i, frame in enumerate(frames) if frame is one) for one in window]
         latents = torch.cat(frames)
+        join = self._joins_of(latents, absent)
         size = max(1, _MOST_NUMBERS // (len(window) * latents[0].numel()))
         logits = []
         for some in chosen.split(size):
-            joined = self._join_chosen(latents, absent, some)
-            prepared = [self._prepare(features, None) for features in joined]
+            prepared = [self._prepare(features, None) for features in join(some)]
             logits.append(self.fuse_prepared([prepared[place] for place in places]).logits)
         return torch.cat(logits)
 
-    def _join_chosen(self, latents: Tensor, absent: Tensor, chosen: Tensor) -> Iterator[Tensor]:
-        """For each of T frames (T, modalities * L, h, w) its features under every choice, (C, D, h, w)."""
+    def _joins_of(self, latents: Tensor, absent: Tensor) -> Callable[[Tensor], Iterator[Tensor]]:
+        """For T frames (T, modalities * L, h, w) what gives the features of each under C choices, (C, D, h, w)."""
         if self._frame_stages == ("gmu",):
-            yield from self.gmu.fuse_chosen(latents, absent, chosen)
-            return
-        there = chosen.repeat_interleave(self.latent_channels, 1)[:, :, None, None]
-        for frame in latents:
-            yield self._run(self._frame_stages, torch.where(there, frame, absent))[0]
+            apart, without = self.gmu.take_apart(latents), self.gmu.take_apart(absent)
+            return lambda chosen: self.gmu.fuse_chosen(apart, without, chosen)
+
+        def join(chosen: Tensor) -> Iterator[Tensor]:
+            there = chosen.repeat_interleave(self.latent_channels, 1)[:, :, None, None]
+            for frame in latents:
+                yield self._run(self._frame_stages, torch.where(there, frame, absent))[0]
+
+        return join
 
     def _prepare(self, features: Tensor, gates: Gates | None, *, taps: bool = False) -> PreparedFrame:
         if not self.variant.sequence:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gasp.errors import InputError
+from gasp.networks.blocks.activations import tanh
 
 
 class _AttentiveCell(nn.Module):
@@ -44,13 +45,13 @@ class _AttentiveCell(nn.Module):
         hidden = cell = start
         for t, key in enumerate(keys):
             query, lateral = F.conv2d(hidden, *of_hidden, padding=1).split([d, 4 * d], 1)
-            energy = self.V_a(torch.tanh(query + key))
+            energy = self.V_a(tanh(query + key))
             # Over the width alone, row by row: what the published weights were trained with.
             drive = lateral + excite(t, torch.softmax(energy, -1))
             gates, candidate = drive.split([3 * d, d], 1)
             keep_input, keep_cell, show = torch.sigmoid(gates).chunk(3, 1)
-            cell = torch.tanh(candidate) * keep_input + keep_cell * cell
-            hidden = torch.tanh(cell) * show
+            cell = tanh(candidate) * keep_input + keep_cell * cell
+            hidden = tanh(cell) * show
         return hidden
 
     def _of_input(self) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gasp.networks.blocks.activations import tanh
+
 
 class Gates(NamedTuple):
     """What a gated unit fused: ``hidden`` in -1..1 and ``gate`` in 0..1.
@@ -21,6 +23,16 @@ class Gates(NamedTuple):
 
     hidden: Tensor
     gate: Tensor
+
+
+class Apart(NamedTuple):
+    """What each modality gives by itself.
+
+    ``hidden``: its state (N, M, O, H, W). ``shares``: what it adds to all gates, (N, M, M * O, H, W).
+    """
+
+    hidden: Tensor
+    shares: Tensor
 
 
 class GMUConv2d(nn.Module):
@@ -42,7 +54,7 @@ class GMUConv2d(nn.Module):
         """(N, M * I, H, W), modality-major, to fused (N, O, H, W) and the gates (N, M, O, H, W)."""
         hidden, gate = self.drive(x)
         shape = (self.modalities, -1)
-        gates = Gates(torch.tanh(hidden).unflatten(1, shape), torch.sigmoid(gate).unflatten(1, shape))
+        gates = Gates(tanh(hidden).unflatten(1, shape), torch.sigmoid(gate).unflatten(1, shape))
         return (gates.hidden * gates.gate).sum(1), gates
 
     def drive(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,33 +62,31 @@ class GMUConv2d(nn.Module):
         hidden = F.conv2d(x, self.W_h, self.hidden_bias, padding=1, groups=self.modalities)
         return hidden, F.conv2d(x, self.W_z, self.gate_bias, padding=1)
 
-    def fuse_chosen(self, x: Tensor, absent: Tensor, chosen: Tensor) -> Iterator[Tensor]:
-        """For each of N inputs (N, M * I, H, W) what it would be fused into, (C, O, H, W), under C choices.
-
-        ``chosen``: bool (C, M); in place of the modalities that are not chosen stand those of ``absent`` (1, M * I, H,
-        W). A gate before its activation is a sum over modalities, so no choice needs a convolution of its own.
-        """
-        hidden, shares = self._apart(x)
-        hidden_absent, shares_absent = self._apart(absent)
-        rest = shares_absent.sum(1).flatten() + self.gate_bias.repeat_interleave(x[0, 0].numel())
-        there = chosen.to(x.dtype)
-        for own, raised in zip(hidden, (shares - shares_absent).flatten(2), strict=True):
-            gate = torch.sigmoid(torch.addmm(rest, there, raised)).unflatten(1, own.shape)
-            fused = torch.zeros_like(gate[:, 0])
-            for m in range(self.modalities):
-                state = torch.where(chosen[:, m, None, None, None], own[m], hidden_absent[0, m])
-                fused.addcmul_(gate[:, m], state)
-            yield fused
-
-    def _apart(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states (N, M, O, H, W), and what each modality adds to all gates, (N, M, M * O, H, W)."""
+    def take_apart(self, x: Tensor) -> Apart:
+        """What each modality of N inputs (N, M * I, H, W) gives by itself, for :meth:`fuse_chosen`."""
         m = self.modalities
         hidden = F.conv2d(x, self.W_h, self.hidden_bias, padding=1, groups=m)
         weight = self.W_z.unflatten(1, (m, -1)).transpose(0, 1).flatten(0, 1)
         shares = F.conv2d(x, weight, padding=1, groups=m)
-        return torch.tanh(hidden).unflatten(1, (m, -1)).contiguous(), shares.unflatten(
-            1, (m, -1)
-        ).contiguous()
+        return Apart(
+            tanh(hidden).unflatten(1, (m, -1)).contiguous(), shares.unflatten(1, (m, -1)).contiguous()
+        )
+
+    def fuse_chosen(self, x: Apart, absent: Apart, chosen: Tensor) -> Iterator[Tensor]:
+        """For each of N inputs what it would be fused into, (C, O, H, W), under C choices.
+
+        ``chosen``: bool (C, M); in place of the modalities that are not chosen stand those of ``absent``, of a single
+        input. A gate before its activation is a sum over modalities, so no choice needs a convolution of its own.
+        """
+        rest = absent.shares.sum(1).flatten() + self.gate_bias.repeat_interleave(x.hidden[0, 0, 0].numel())
+        there = chosen.to(x.hidden.dtype)
+        for own, raised in zip(x.hidden, (x.shares - absent.shares).flatten(2), strict=True):
+            gate = torch.sigmoid(torch.addmm(rest, there, raised)).unflatten(1, own.shape)
+            fused = torch.zeros_like(gate[:, 0])
+            for m in range(self.modalities):
+                state = torch.where(chosen[:, m, None, None, None], own[m], absent.hidden[0, m])
+                fused.addcmul_(gate[:, m], state)
+            yield fused
 
 
 class RGMUConv2d(GMUConv2d):
@@ -102,7 +112,7 @@ class RGMUConv2d(GMUConv2d):
         for hidden_drive, gate_drive in drives:
             hidden_lateral = _depthwise(hidden, self.W_h_l, self.recurrent_hidden_bias)
             gate_lateral = _depthwise(gate, self.W_z_l, self.recurrent_gate_bias)
-            hidden = torch.tanh(hidden_drive + hidden_lateral)
+            hidden = tanh(hidden_drive + hidden_lateral)
             gate = torch.sigmoid(gate_drive + gate_lateral)
         fused = (hidden * gate).unflatten(1, (self.modalities, -1)).sum(1)
         return fused, Gates(hidden, gate)
