@@ -39,7 +39,7 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[archives,comet,export,parquet,plot,train,zarr]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[archives,comet,export,lsl,node,parquet,plot,train,wrapyfi,zarr]' --group dev
 	touch $@
 
 benchmark: $(VENV)/.installed-dev
