@@ -1,0 +1,87 @@
+"""A short queue between the one who receives frames and the one who computes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
+
+T = TypeVar("T")
+
+Policy = Literal["newest", "every"]
+"""What happens to frames that come faster than they are computed: the older ones are dropped, or they have to wait."""
+
+
+class ClosedError(Exception):
+    """Nothing more will come."""
+
+
+class Mailbox(Generic[T]):
+    """At most ``depth`` things wait.
+
+    ``merge(older, newer)``: what is left of the newer one when the older one is dropped. ``received`` and ``dropped``
+    count.
+    """
+
+    def __init__(self, policy: Policy, merge: Callable[[T, T], T], depth: int = 2) -> None:
+        self.received = 0
+        self.dropped = 0
+        self._policy = policy
+        self._merge = merge
+        self._depth = depth
+        self._waiting: deque[T] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody takes what came."""
+        return len(self._waiting) >= self._depth
+
+    def put(self, item: T) -> None:
+        """Leave a thing; waits for room where nothing may be dropped. Nothing happens once it is closed."""
+        with self._changed:
+            while self._policy == "every" and len(self._waiting) >= self._depth and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return
+            self.received += 1
+            self._waiting.append(item)
+            while len(self._waiting) > self._depth:
+                self._drop()
+            self._changed.notify_all()
+
+    def get(self, timeout: float | None = None, *, newest: bool = False) -> T | None:
+        """The next thing, or the ``newest`` one, the others dropped; None when none came in time.
+
+        Raises :class:`ClosedError` when there is nothing left and nothing will come.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._waiting or self._closed, timeout):
+                return None
+            if not self._waiting:
+                raise ClosedError
+            while newest and len(self._waiting) > 1:
+                self._drop()
+            item = self._waiting.popleft()
+            self._changed.notify_all()
+            return item
+
+    def clear(self) -> None:
+        """Drop what waits."""
+        with self._changed:
+            self.dropped += len(self._waiting)
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more comes; what waits may still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _drop(self) -> None:
+        older = self._waiting.popleft()
+        self._waiting[0] = self._merge(older, self._waiting[0])
+        self.dropped += 1
