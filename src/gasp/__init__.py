@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gasp import metrics as metrics
     from gasp.networks import create_model as create_model
     from gasp.networks import list_models as list_models
+    from gasp.pipeline.live import stream as stream
     from gasp.pipeline.predict import predict as predict
     from gasp.weights import load_checkpoint as load_checkpoint
 
@@ -23,9 +24,10 @@ _HOMES = {
     "list_models": "gasp.networks",
     "load_checkpoint": "gasp.weights",
     "predict": "gasp.pipeline.predict",
+    "stream": "gasp.pipeline.live",
 }
 
-__all__ = ["__version__", "create_model", "list_models", "load_checkpoint", "metrics", "predict"]
+__all__ = ["__version__", "create_model", "list_models", "load_checkpoint", "metrics", "predict", "stream"]
 
 
 _renamed.install()

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 COMMANDS = {
     "predict": "predict where people look in videos and pictures",
+    "live": "predict while it happens: camera, stream, screen, or a file at its own speed",
     "evaluate": "score predictions against recorded fixations, beside baselines",
     "demo": "predict a short clip that ships with the package",
     "presets": "list the pipelines that predict can run, and show what they consist of",

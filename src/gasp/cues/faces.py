@@ -19,6 +19,7 @@ class FacePresence(FrameCue):
     """
 
     name = "faces"
+    needs_saliency = False
 
     def step(self, observation: Observation) -> NDArray[np.uint8]:
         """The map, grey uint8 of shape ``observation.grid``."""

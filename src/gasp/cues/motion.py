@@ -26,6 +26,7 @@ class Motion(FrameCue):
     """
 
     name = "motion"
+    needs_saliency = False
     memory = 0.2
     past = None
 

@@ -40,6 +40,7 @@ class Speaking(FrameCue):
     """
 
     name = "speaking"
+    needs_saliency = False
     window = 2.1
     quiet = 0.02
     past = None

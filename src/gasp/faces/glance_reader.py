@@ -98,6 +98,19 @@ class GlanceReader:
                 glimpses[i] = Glimpse(smalls[i], logits[row], faces)
         return [glimpse for glimpse in glimpses if glimpse is not None]
 
+    def read_coarsely(
+        self, image: NDArray[np.uint8], times: float = 0.6, *, least_score: float = 0.1
+    ) -> Glimpse:
+        """A glimpse of one picture from one look at a smaller copy, ``times`` as wide and high: quicker, less exact."""
+        small, tiny = shrink(image), shrink(image, times)
+        logits, found = self._look(tiny[None], np.array([exposure_gain(tiny)], np.float32), least_score)
+        rows, columns = (side // STRIDE for side in small.shape[:2])
+        resized = cv2.resize(logits[0], (columns, rows), interpolation=cv2.INTER_LINEAR)
+        saliency = _log_probabilities(torch.from_numpy(np.asarray(resized, np.float32))[None])[0].numpy()
+        height, width = image.shape[:2]
+        faces = clip_detections([_scaled(d, height, width) for d in found[0]], height, width)
+        return Glimpse(small, np.asarray(saliency, np.float32), faces)
+
     def _look(
         self, batch: NDArray[np.uint8], gains: NDArray[np.float32], least_score: float
     ) -> tuple[NDArray[np.float32], list[list[Detection]]]:

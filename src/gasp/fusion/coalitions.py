@@ -10,6 +10,7 @@ taken from the logits of the frame at hand; the map of a modality that the netwo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -93,6 +94,17 @@ class _Look(NamedTuple):
     effects: Tensor
 
 
+@dataclass(slots=True)
+class _Begun:
+    """A look under way: ``done`` of its ``chosen`` (C, modalities); ``effects`` (C, h, w) of the network's size."""
+
+    moment: Moment
+    players: tuple[int, ...]
+    chosen: Tensor
+    effects: Tensor
+    done: int = 0
+
+
 class Looks:
     """Contributions of frame after frame.
 
@@ -103,6 +115,9 @@ class Looks:
         distribution: Whether logits are those of a distribution, see :func:`gasp.fusion.gasp.scale_maps`.
         sharpness: The power to which probabilities are raised.
         every: Frames between looks: one at each frame whose number is divisible by it.
+        spread: Coalitions of which the network is run per frame; 0: all at once, on the frame that is looked at. Spread
+            out, a look delays no frame by much, and what it finds holds from the frame on at which it is over; until
+            the first one is, and after a cut, there are no contributions.
     """
 
     def __init__(
@@ -115,6 +130,7 @@ class Looks:
         distribution: bool,
         every: int,
         sharpness: float = 1.0,
+        spread: int = 0,
     ) -> None:
         self._coalitions = coalitions
         self._names = (*names, *more)
@@ -123,12 +139,18 @@ class Looks:
         self._distribution = distribution
         self._sharpness = sharpness
         self._every = every
+        self._spread = spread
         self._held: _Look | None = None
+        self._begun: _Begun | None = None
 
-    def step(self, moment: Moment) -> Contributions:
-        """Of the next frame."""
+    def step(self, moment: Moment, *, rest: bool = False) -> Contributions | None:
+        """Of the next frame; None where no look is over yet. ``rest``: no look begins at this frame or goes on."""
         held = self._held
-        if held is None or self._is_due(moment, held):
+        if self._spread:
+            held = self._step_by_step(moment, rest)
+            if held is None:
+                return None
+        elif held is None or self._is_due(moment, held):
             held = self._held = self._look(moment)
         players = [player for player in held.players if player in moment.varied]
         density = as_density(moment.saliency).astype(np.float32)
@@ -151,7 +173,27 @@ class Looks:
             or held.effects.shape[1:] != moment.enlarged.shape
         )
 
+    def _step_by_step(self, moment: Moment, rest: bool) -> _Look | None:
+        """Goes on with the look under way, or begins one that is due; the latest that is over."""
+        held = self._held
+        if moment.cut or (held is not None and held.effects.shape[1:] != moment.enlarged.shape):
+            held = self._held = self._begun = None
+        if rest:
+            return held
+        if self._begun is None and (held is None or self._is_due(moment, held)):
+            self._begun = self._begin(moment)
+        if self._begun is not None:
+            self._run(self._begun, self._spread)
+            if self._begun.done == len(self._begun.chosen):
+                self._held, self._begun = self._end(self._begun), None
+        return self._held
+
     def _look(self, moment: Moment) -> _Look:
+        begun = self._begin(moment)
+        self._run(begun, len(begun.chosen))
+        return self._end(begun)
+
+    def _begin(self, moment: Moment) -> _Begun:
         players = tuple(sorted(moment.varied))
         left_out = [[player for player in players if player not in s] for s in self._asked(players)]
         chosen = torch.ones(len(left_out), self._modalities, dtype=torch.bool)
@@ -159,16 +201,24 @@ class Looks:
             chosen[row, absent] = False
         device = moment.logits.device
         effects = torch.zeros(len(left_out), *moment.logits.shape, device=device)
-        some = ~chosen.all(1)
-        if some.any():
-            logits = self._coalitions.logits(moment.window, chosen[some].to(device))
-            effects[some.to(device)] = moment.logits - logits
+        return _Begun(moment, players, chosen.to(device), effects)
+
+    def _run(self, begun: _Begun, count: int) -> None:
+        """Runs the network for the next so many coalitions; the one of all players has no effect by definition."""
+        rows = torch.arange(begun.done, min(begun.done + count, len(begun.chosen)))
+        begun.done += len(rows)
+        rows = rows[~begun.chosen[rows].all(1).cpu()]
+        if len(rows):
+            moment = begun.moment
+            begun.effects[rows] = moment.logits - self._coalitions.logits(moment.window, begun.chosen[rows])
+
+    def _end(self, begun: _Begun) -> _Look:
         # Values that are no numbers change nothing rather than everything.
-        effects = effects.nan_to_num(0, 0, 0)
-        size = moment.enlarged.shape
+        effects = begun.effects.nan_to_num(0, 0, 0)
+        size = begun.moment.enlarged.shape
         if effects.shape[1:] != size and len(effects):
             effects = F.interpolate(effects[None], size=size, mode="bilinear", align_corners=False)[0]
-        return _Look(players, effects if len(effects) else effects.new_zeros(0, *size))
+        return _Look(begun.players, effects if len(effects) else effects.new_zeros(0, *size))
 
     def _asked(self, players: Sequence[int]) -> list[set[int]]:
         """The coalitions that the network is asked for, in the order of a look's effects."""

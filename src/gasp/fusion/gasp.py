@@ -86,7 +86,7 @@ class GaspFusion:
 
     ``looks``: frames between two looks at what the cues contribute (:mod:`gasp.fusion.coalitions`); 0: none, and
     contributions are None. ``cues``: names of all cues of the pipeline; contributions also name those that the network
-    does not take.
+    does not take. ``spread``: see :class:`gasp.fusion.coalitions.Looks`. ``rests``: while it is set, no look is taken.
     """
 
     def __init__(
@@ -99,7 +99,9 @@ class GaspFusion:
         sharpness: float = 1.0,
         looks: int = 0,
         cues: Sequence[str] = (),
+        spread: int = 0,
     ) -> None:
+        self.rests = False
         self.fusion = fusion
         self.device = torch.device(device)
         self.network = fusion.network.eval().to(self.device)
@@ -111,7 +113,9 @@ class GaspFusion:
         self._frames = 0
         self._corrects = None if fusion.corrects is None else fusion.modalities.index(fusion.corrects)
         self._coalitions = self._make_coalitions() if looks else None
-        self._looks = None if self._coalitions is None else self._make_looks(self._coalitions, looks, cues)
+        self._looks = (
+            None if self._coalitions is None else self._make_looks(self._coalitions, looks, cues, spread)
+        )
 
     def step(
         self,
@@ -205,7 +209,7 @@ class GaspFusion:
         varied = frozenset().union(*(kept.varied for kept in frame.window))
         window = [kept.apart for kept in frame.window if kept.apart is not None]
         moment = Moment(frame.number, frame.cut, varied, window, logits, enlarged, corrected, saliency)
-        return Fused(saliency, gates, contributions=self._looks.step(moment))
+        return Fused(saliency, gates, contributions=self._looks.step(moment, rest=self.rests))
 
     def _make_coalitions(self) -> Coalitions:
         form = self.fusion.preprocessing
@@ -213,12 +217,12 @@ class GaspFusion:
         with torch.inference_mode():
             return Coalitions(self.network, normalise_maps(black.to(self.device), form).to(self._dtype))
 
-    def _make_looks(self, coalitions: Coalitions, every: int, cues: Sequence[str]) -> Looks:
+    def _make_looks(self, coalitions: Coalitions, every: int, cues: Sequence[str], spread: int) -> Looks:
         names = self.fusion.modalities
         return Looks(
             coalitions, names, [cue for cue in cues if cue not in names],
             corrects=self._corrects, distribution=self.fusion.distribution, sharpness=self._sharpness,
-            every=every,
+            every=every, spread=spread,
         )  # fmt: skip
 
     def _nothing(self, maps: Sequence[NDArray[np.uint8]]) -> Fused:

@@ -50,6 +50,9 @@ class Pipeline:
 
     ``still``: the source is a single picture, which people look at otherwise than at a video.
 
+    ``spread``: looks at contributions are spread over frames, so many coalitions each, so that none takes much longer
+    than the others (:class:`gasp.fusion.coalitions.Looks`).
+
     ``events`` counts what went wrong without stopping the run, by description. ``cues``: cues of your own, in place of
     those that the settings name.
     """
@@ -62,6 +65,7 @@ class Pipeline:
         step: float = 0.04,
         still: bool = False,
         cues: Sequence[Cue] | None = None,
+        spread: int = 0,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
@@ -79,7 +83,9 @@ class Pipeline:
         )
         self._reads = self._needs_reading()
         looks = looks_every(settings.why, step)
-        self._fusion, self._placement = make_fusion(settings, self.networks, step, still=still, looks=looks)
+        self._fusion, self._placement = make_fusion(
+            settings, self.networks, step, still=still, looks=looks, spread=spread
+        )
         self._waiting: deque[Observation] = deque()
         self._time: float | None = None
         self._start: float | None = None
@@ -99,6 +105,21 @@ class Pipeline:
         sound from its beginning.
         """
         self._start = start_time
+
+    @property
+    def reads(self) -> bool:
+        """Whether anybody uses what the packaged network sees."""
+        return self._reads
+
+    def ages(self, glimpse: int) -> dict[str, int]:
+        """By cue, and for detected faces, how many frames old it is where the ``glimpse`` is so many frames old."""
+        shared = self._detector is None and self.settings.faces != NO_DETECTOR
+        ages = {runner.name: glimpse if runner.needs_saliency else 0 for runner in self._runners}
+        return {**ages, "detection": glimpse if shared else 0}
+
+    def rest(self, rests: bool) -> None:
+        """Look at contributions no more, or again: what is known of them is held meanwhile."""
+        self._fusion.rests = rests
 
     def look(self, frames: Sequence[Frame]) -> list[Glimpse | None]:
         """What the packaged network sees in each frame, None where nobody uses it.
@@ -280,6 +301,7 @@ class Pipeline:
             image=frame.image,
             failed=failed,
             contributions=contributions,
+            cut=observation.cut,
         )
 
 
@@ -297,7 +319,13 @@ def explain_face(face: Face, contributions: Contributions | None, height: int, w
 
 
 def make_fusion(
-    settings: PredictSettings, networks: Networks, step: float, *, still: bool, looks: int = 0
+    settings: PredictSettings,
+    networks: Networks,
+    step: float,
+    *,
+    still: bool,
+    looks: int = 0,
+    spread: int = 0,
 ) -> tuple[GaspFusion, Placement | None]:
     """The fusion, at its beginning, and what places its maps, where the settings ask for that.
 
@@ -307,6 +335,7 @@ def make_fusion(
         step: seconds between frames.
         still: whether the source is a single picture, whose map stays where it is.
         looks: frames between two looks at contributions; 0 without.
+        spread: coalitions per frame over which a look is spread; 0: not at all.
     """
     published = settings.pipeline.alignment == "published"
     rule = PlacementRule() if settings.pipeline.places and not still else None
@@ -317,6 +346,7 @@ def make_fusion(
         sharpness=rule.sharpness if rule else 1.0,
         looks=looks,
         cues=settings.pipeline.cue_names,
+        spread=spread,
     )
     return fusion, Placement(rule, step) if rule else None
 

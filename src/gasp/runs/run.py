@@ -108,7 +108,7 @@ def run(
             return RunSummary(label, folder.folder, done, 0, {}, True)
     work = WorkFolder(folder.work)
     with work.locked():
-        with _output_errors(folder):
+        with output_errors(folder):
             if folder.recover() and print_of is not None and not overwrite:
                 done = folder.finished(print_of)
                 if done is not None:
@@ -116,7 +116,7 @@ def run(
                     return RunSummary(label, folder.folder, done, 0, {}, True)
             folder.check([name for sink in sinks for name in sink.files], overwrite=overwrite)
             kept = work.begin(print_of, {"input": facts}, anew=overwrite)
-        job = _Job(source, predictor, list(sinks), folder, work, facts, print_of, overwrite, report, kept)
+        job = Job(source, predictor, list(sinks), folder, work, facts, print_of, overwrite, report, kept)
         try:
             job.compute(cancel or (lambda: False))
             job.finish()
@@ -149,7 +149,7 @@ def _fingerprint(facts: Mapping[str, Any], predictor: Predictor, decisive: Mappi
 
 
 @contextmanager
-def _output_errors(folder: RunFolder) -> Iterator[None]:
+def output_errors(folder: RunFolder) -> Iterator[None]:
     """Turns what the disk refuses into words."""
     try:
         yield
@@ -196,7 +196,7 @@ class _Writing:
 
 
 @dataclass
-class _Job:
+class Job:
     """A run under way."""
 
     source: VideoSource
@@ -259,15 +259,19 @@ class _Job:
                 first=first, until=until, before=before,
             )  # fmt: skip
             for step in steps:
-                if isinstance(step, Ended):
-                    self._commit(step)
-                    continue
-                if cancel():
+                if isinstance(step, Predicted) and cancel():
                     raise CancelledError(
                         f"{self.folder.folder}: stopped; the same call goes on after the last whole piece."
                     )
-                self._write(step)
-                self._tell()
+                self.take(step)
+
+    def take(self, step: Predicted | Ended) -> None:
+        """Writes a frame, or ends a piece."""
+        if isinstance(step, Ended):
+            self._commit(step)
+        else:
+            self._write(step)
+            self._tell()
 
     def _missing(self) -> list[tuple[int, int | None]]:
         """Ranges of numbers of pieces that are not there."""
@@ -303,7 +307,7 @@ class _Job:
         prediction = step.prediction
         if self.writing is not None and self.writing.span != step.span:
             return  # the piece before was cut off by an error of the source, which is about to be raised
-        with _output_errors(self.folder), uninterrupted():
+        with output_errors(self.folder), uninterrupted():
             writing = self.writing or self._begin(step.span)
             writing.whole = False
             if not writing.frames:
@@ -337,7 +341,7 @@ class _Job:
         writing = self.writing
         assert writing is not None
         assert writing.span.number == step.span.number
-        with _output_errors(self.folder), uninterrupted():
+        with output_errors(self.folder), uninterrupted():
             facts = _PieceFacts(
                 number=step.span.number,
                 first=writing.first,
@@ -366,7 +370,7 @@ class _Job:
         if not self.pieces:
             self.work.remove()
             raise InputError(f"{self.source.path or self.source.name}: not one image could be predicted.")
-        with _output_errors(self.folder):
+        with output_errors(self.folder):
             assembled, manifest = self._assemble("complete", self.sinks)
             with uninterrupted():
                 self.folder.publish(assembled, manifest, overwrite=self.overwrite)

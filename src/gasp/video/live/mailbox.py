@@ -27,7 +27,8 @@ class Mailbox(Generic[T]):
     def __init__(self, policy: Policy, merge: Callable[[T, T], T], depth: int = 2) -> None:
         self.received = 0
         self.dropped = 0
-        self._policy = policy
+        self._keeps = policy == "every"
+        self._drops = not self._keeps
         self._merge = merge
         self._depth = depth
         self._waiting: deque[T] = deque()
@@ -42,8 +43,7 @@ class Mailbox(Generic[T]):
     def put(self, item: T) -> None:
         """Leave a thing; waits for room where nothing may be dropped. Nothing happens once it is closed."""
         with self._changed:
-            while self._policy == "every" and len(self._waiting) >= self._depth and not self._closed:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._drops or len(self._waiting) < self._depth or self._closed)
             if self._closed:
                 return
             self.received += 1
@@ -55,9 +55,13 @@ class Mailbox(Generic[T]):
     def get(self, timeout: float | None = None, *, newest: bool = False) -> T | None:
         """The next thing, or the ``newest`` one, the others dropped; None when none came in time.
 
+        Who asks for the newest one wants no other to wait until the next call, whatever the policy.
+
         Raises :class:`ClosedError` when there is nothing left and nothing will come.
         """
         with self._changed:
+            self._drops = newest or not self._keeps
+            self._changed.notify_all()
             if not self._changed.wait_for(lambda: self._waiting or self._closed, timeout):
                 return None
             if not self._waiting:
@@ -67,13 +71,6 @@ class Mailbox(Generic[T]):
             item = self._waiting.popleft()
             self._changed.notify_all()
             return item
-
-    def clear(self) -> None:
-        """Drop what waits."""
-        with self._changed:
-            self.dropped += len(self._waiting)
-            self._waiting.clear()
-            self._changed.notify_all()
 
     def close(self) -> None:
         """Nothing more comes; what waits may still be taken."""
