@@ -7,7 +7,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,9 +113,28 @@ def run(options: argparse.Namespace) -> int:
         alone = _time_alone(feed, predictor) if options.benchmark else 0.0
         live = Live(feed, predictor, LiveSettings(*lively))
         try:
-            return _predict(options, live, predictor, statistics, alone)
+            with _ends_with_a_signal(live):
+                return _predict(options, live, predictor, statistics, alone)
         finally:
-            live.stop()
+            live.close()
+
+
+@contextmanager
+def _ends_with_a_signal(live: Live) -> Iterator[None]:
+    """Ctrl-C and SIGTERM are how a live run ends: it stops and keeps what there is. The second one interrupts that."""
+    import signal
+
+    def end(number: int, _frame: Any) -> None:
+        for again in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(again, signal.default_int_handler)
+        live.stop()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def read_options(
@@ -177,7 +197,7 @@ def _predict(
     recording = None
     with ExitStack() as open_things:
         consumers: list[Consumer] = [statistics.note]
-        if options.json:
+        if options.json and not options.benchmark:
             consumers.append(_print_json)
         if not (options.headless or options.benchmark):
             consumers.append(_show_in_window(options, live, open_things))
@@ -196,8 +216,6 @@ def _predict(
                 status.tell()
                 if options.seconds and time.monotonic() - began > options.seconds:
                     live.stop()
-        except KeyboardInterrupt:
-            live.stop()
         except BaseException:
             if recording is not None:
                 recording.abandon()
@@ -268,10 +286,17 @@ def _show_in_window(options: argparse.Namespace, live: Live, open_things: Any) -
         on_key,
     )
     open_things.callback(window.close)
+
+    def answer() -> None:
+        window.update()
+        if window.closed:
+            live.stop()
+
+    live.idle = answer
     style = OverlayStyle(legend=options.legend)
 
     def show(result: LiveResult) -> None:
-        if window.closed.is_set():
+        if window.closed:
             live.stop()
             return
         window.show(draw_overlay(shrink_prediction(result.prediction, window.width), style))

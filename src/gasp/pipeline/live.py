@@ -29,8 +29,12 @@ SPREAD = 2
 
 HIGHEST_LEVEL = 3
 
-COARSE = 0.6
-"""Width and height of the picture that the network looks at from level 2 on, as shares of the usual ones."""
+COARSE, SMALL = 0.6, 0.75
+"""Width and height of the picture that the packaged network looks at from level 2 on, and of the maps that the fusion
+takes, as shares of the usual ones."""
+
+IDLE = 0.05
+"""Seconds between two calls of :attr:`Live.idle`."""
 
 _STEP_BACK = 1e-3
 
@@ -67,8 +71,8 @@ class LiveResult:
     """What is said of one frame, and when.
 
     ``sequence`` and ``stamp_ns``: see :class:`~gasp.video.live.Captured`. ``level``: what was left out to keep up:
-    0 nothing; 1 the packaged network looks at every second frame only, and contributions are held; 2 also, it looks
-    at a smaller picture; 3 also, only the newest frame is taken. ``ages``: by cue, how many frames ago what it
+    0 nothing; 1 the packaged network looks at every second frame only, and contributions are held; 2 also, picture
+    and maps are smaller; 3 also, only the newest frame is taken. ``ages``: by cue, how many frames ago what it
     shows was seen, and "detection", of faces. ``events``: what went wrong so far without stopping anything, by
     description.
     """
@@ -103,18 +107,24 @@ class Live:
     """Predicts what a feed gives, while it gives it.
 
     Iterating gives a :class:`LiveResult` per frame that was not dropped, in order; it ends with the feed, or with
-    :meth:`stop`. One thread looks at pictures with the packaged network while the caller's thread does the rest.
+    :meth:`stop`. ``idle`` is called in the caller's thread about twenty times a second while there is nothing to do.
+    One thread looks at pictures with the packaged network while the caller's thread does the rest; :meth:`close` ends
+    it, as does the end of an iteration, also of an abandoned one.
     """
 
     def __init__(self, feed: Feed, predictor: Predictor, settings: LiveSettings | None = None) -> None:
         self.feed = feed
         self.settings = settings or LiveSettings()
+        self.idle: Callable[[], None] = lambda: None
         self._predictor = predictor
+        self._earlier = feed.taken
         self._pipeline = self._begin(feed.fps)
         self._level = _Level(self.settings.budget if feed.live else 0.0)
         self._room = threading.Semaphore(1)
         self._looked: queue.Queue[_Looked | Exception | None] = queue.Queue()
         self._stopped = threading.Event()
+        self._abandoned = threading.Event()
+        self._looker: threading.Thread | None = None
         self._sent: deque[_Looked] = deque()
         self._results = self._failed = 0
         self._latest: float | None = None
@@ -134,28 +144,43 @@ class Live:
     @property
     def counts(self) -> Counts:
         """Of frames so far."""
-        return Counts(self.feed.received, self._results, self.feed.dropped, self._failed)
+        return Counts(self.feed.received - self._earlier, self._results, self.feed.dropped, self._failed)
 
     def stop(self) -> None:
         """End after the results of the frames that are under way; may be called from any thread."""
         self._stopped.set()
         self.feed.close()
 
+    def close(self) -> None:
+        """End at once; frames under way are given up."""
+        self.stop()
+        self._abandoned.set()
+        self._room.release()
+        if self._looker is not None and self._looker is not threading.current_thread():
+            self._looker.join()
+
     def __iter__(self) -> Iterator[LiveResult]:
         if self._started:
             raise RuntimeError("a live run can be iterated once")
         self._started = True
-        threading.Thread(target=self._look_ahead, name="look", daemon=True).start()
+        self._looker = threading.Thread(target=self._look_ahead, name="look", daemon=True)
+        self._looker.start()
         try:
-            while (looked := self._looked.get()) is not None:
+            while (looked := self._next()) is not None:
                 self._room.release()
                 if isinstance(looked, Exception):
                     raise looked
                 yield from self._predict(looked)
             yield from self._finish()
         finally:
-            self._stopped.set()
-            self.feed.close()
+            self.close()
+
+    def _next(self) -> _Looked | Exception | None:
+        while True:
+            try:
+                return self._looked.get(timeout=IDLE)
+            except queue.Empty:
+                self.idle()
 
     # --- the thread that looks ----------------------------------------------------------------------------
 
@@ -166,6 +191,8 @@ class Live:
             while True:
                 # A frame is taken only when there is room for it: until then a newer one may come.
                 self._room.acquire()
+                if self._abandoned.is_set():
+                    break
                 captured = self._receive()
                 if captured is None:
                     break
@@ -214,7 +241,7 @@ class Live:
             frame = replace(frame, time=self._latest + _STEP_BACK)
         self._latest = frame.time
         self._sent.append(looked)
-        self._pipeline.rest(looked.level > 0)
+        self._pipeline.ease(rest=looked.level > 0, shrink=SMALL if looked.level >= 2 else 1.0)
         began = time.monotonic_ns()
         try:
             predictions = self._pipeline.step([frame], [looked.captured.sound], [looked.glimpse])
@@ -361,7 +388,7 @@ class Stream:
 
     def close(self) -> None:
         """Stop; what waits is let go."""
-        self.live.stop()
+        self.live.close()
 
     def __enter__(self) -> Stream:
         return self

@@ -117,9 +117,15 @@ class Pipeline:
         ages = {runner.name: glimpse if runner.needs_saliency else 0 for runner in self._runners}
         return {**ages, "detection": glimpse if shared else 0}
 
-    def rest(self, rests: bool) -> None:
-        """Look at contributions no more, or again: what is known of them is held meanwhile."""
-        self._fusion.rests = rests
+    def ease(self, *, rest: bool, shrink: float = 1.0) -> None:
+        """Leave work out, or take it up again, from the next frame on.
+
+        Args:
+            rest: Look at contributions no more; what is known of them is held.
+            shrink: Width and height of the fusion's maps as shares of the usual ones (:meth:`GaspFusion.shrink`).
+        """
+        self._fusion.rests = rest
+        self._fusion.shrink(shrink)
 
     def look(self, frames: Sequence[Frame]) -> list[Glimpse | None]:
         """What the packaged network sees in each frame, None where nobody uses it.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from gasp.errors import InputError, UsageError
 from gasp.naming import printable
@@ -18,6 +20,13 @@ Kind = Literal["camera", "stream", "screen", "pipe", "file"]
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp", "srt")
 """Of streams."""
+
+_PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "http": 80, "https": 443}
+"""Of those streams to which one can connect."""
+
+# What was read to find out what a stream is comes as a burst, of which older pictures are dropped. (With "nobuffer" it
+# would be thrown away, and the first picture would have to wait for the next key frame.)
+_QUICK = {"flags": "low_delay", "analyzeduration": "1000000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,21 @@ def without_password(url: str) -> str:
     return printable(re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", url))
 
 
+def is_there(address: Address, timeout: float = 1.0) -> bool:
+    """Whether a device exists, or something answers at the address of a stream; True where that cannot be told."""
+    if address.kind in ("camera", "pipe", "file") and address.format != "avfoundation":
+        return Path(address.url).exists()
+    parts = urlsplit(address.url)
+    port = parts.port or _PORTS.get(parts.scheme.lower())
+    if address.kind != "stream" or port is None or parts.hostname is None:
+        return True
+    try:
+        socket.create_connection((parts.hostname, port), timeout).close()
+    except OSError:
+        return False
+    return True
+
+
 def _camera(number: int, asked: dict[str, str]) -> Address:
     if sys.platform == "darwin":
         return Address("camera", f"{number}:none", f"camera {number}", "avfoundation", asked)
@@ -125,7 +149,7 @@ def _screen(text: str, asked: dict[str, str]) -> Address:
 
 def _stream(url: str, scheme: str) -> Address:
     label = without_password(url)
-    options: dict[str, str] = {"fflags": "nobuffer", "flags": "low_delay"}
+    options = dict(_QUICK)
     if scheme in ("rtsp", "rtsps"):
         # Over UDP, lost packets smear the picture for seconds.
         options["rtsp_transport"] = "tcp"
@@ -140,7 +164,7 @@ def _path(path: Path, asked: dict[str, str]) -> Address:
     except (OSError, ValueError):
         mode = 0
     if stat.S_ISFIFO(mode):
-        return Address("pipe", str(path), label, None, {"fflags": "nobuffer", "flags": "low_delay"})
+        return Address("pipe", str(path), label, None, dict(_QUICK))
     if stat.S_ISCHR(mode):
         return _device(path, label, asked)
     check_file(path)

@@ -17,7 +17,7 @@ from typing import Literal
 from gasp.errors import InputError
 from gasp.messages import Limits, Message, ProtocolError, read_message, write_message
 from gasp.video.frames import Frame
-from gasp.video.live.addresses import Address
+from gasp.video.live.addresses import Address, is_there
 from gasp.video.live.feed import Captured, Feed, FeedEndedError, merge_sound
 from gasp.video.live.mailbox import ClosedError, Mailbox, Policy
 from gasp.video.live.ring import Ring
@@ -28,6 +28,9 @@ State = Literal["opening", "running", "stalled", "reconnecting", "paused", "ende
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before a lost source is opened again: they double, and vary, so that many readers do not come at once."""
+
+LOOK_AROUND = 0.5
+"""Seconds between two looks, meanwhile, whether there is anything again."""
 
 _LIMITS = Limits(message=2**24)
 
@@ -118,6 +121,11 @@ class Capture(Feed):
     def dropped(self) -> int:
         """See :class:`Feed`."""
         return self._box.dropped
+
+    @property
+    def taken(self) -> int:
+        """See :class:`Feed`."""
+        return self._box.taken
 
     def open(self) -> Capture:
         """Start, and wait until the first frame is there.
@@ -245,7 +253,11 @@ class Capture(Feed):
         wait = min(LONGEST_WAIT, SHORTEST_WAIT * 2**self._waits) * random.uniform(0.75, 1.25)
         self._waits += 1
         self._enter("reconnecting", self.reason)
-        self._closing.wait(wait)
+        until, there = time.monotonic() + wait, is_there(self._address)
+        while (left := until - time.monotonic()) > 0 and not self._closing.wait(min(LOOK_AROUND, left)):
+            before, there = there, is_there(self._address)
+            if there and not before:  # it is back: nothing is won by waiting
+                return
 
     # --- the process --------------------------------------------------------------------------------------
 

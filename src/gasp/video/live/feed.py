@@ -73,6 +73,11 @@ class Feed(ABC):
         """Frames that nobody took in time."""
 
     @property
+    @abstractmethod
+    def taken(self) -> int:
+        """Frames that :meth:`receive` gave."""
+
+    @property
     def condition(self) -> str:
         """In a word how the feed is."""
         return "running"
@@ -108,6 +113,11 @@ class Pulled(Feed):
     def dropped(self) -> int:
         """Never any."""
         return 0
+
+    @property
+    def taken(self) -> int:
+        """See :class:`Feed`."""
+        return self._count
 
     def receive(self, timeout: float | None = None, *, newest: bool = False) -> Captured | None:
         """See :class:`Feed`."""
@@ -166,6 +176,11 @@ class Pushed(Feed):
     def dropped(self) -> int:
         """See :class:`Feed`."""
         return self._box.dropped
+
+    @property
+    def taken(self) -> int:
+        """See :class:`Feed`."""
+        return self._box.taken
 
     def push(
         self,
@@ -242,8 +257,11 @@ class SoundFifo:
         with self._lock:
             self._pieces.append(samples)
             self._size += len(samples)
-            while self._size - len(self._pieces[0]) > self._most:
-                self._size -= len(self._pieces.popleft())
+            while (excess := self._size - self._most) > 0:
+                first = self._pieces.popleft()
+                if len(first) > excess:
+                    self._pieces.appendleft(first[excess:])
+                self._size -= min(len(first), excess)
 
     def take(self, seconds: float) -> NDArray[np.float32]:
         """So much sound; zeros where not enough has come."""

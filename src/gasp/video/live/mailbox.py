@@ -20,13 +20,14 @@ class ClosedError(Exception):
 class Mailbox(Generic[T]):
     """At most ``depth`` things wait.
 
-    ``merge(older, newer)``: what is left of the newer one when the older one is dropped. ``received`` and ``dropped``
-    count.
+    ``merge(older, newer)``: what is left of the newer one when the older one is dropped. ``received``, ``dropped``
+    and ``taken`` count.
     """
 
     def __init__(self, policy: Policy, merge: Callable[[T, T], T], depth: int = 2) -> None:
         self.received = 0
         self.dropped = 0
+        self.taken = 0
         self._keeps = policy == "every"
         self._drops = not self._keeps
         self._merge = merge
@@ -69,6 +70,7 @@ class Mailbox(Generic[T]):
             while newest and len(self._waiting) > 1:
                 self._drop()
             item = self._waiting.popleft()
+            self.taken += 1
             self._changed.notify_all()
             return item
 
