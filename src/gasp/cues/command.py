@@ -84,7 +84,9 @@ class CommandCue(Cue):
             self._conversation = self._greet(observations[0])
         for observation in observations:
             assert self._conversation is not None
-            self._conversation.ask(observation.number, partial(self._tell, observation))
+            # Without the cue itself: one that is forgotten ends its program, also with messages on the way.
+            make = partial(tell, observation, self._size, hears=self._hears)
+            self._conversation.ask(observation.number, make)
             self._asked.append(observation)
         return partial(self._take, self.future)
 
@@ -100,10 +102,10 @@ class CommandCue(Cue):
     def close(self) -> None:
         """Ends the program."""
         if self._conversation is not None:
-            self._conversation.close()
+            self._conversation.close(0.0 if self._asked else FAREWELL)
 
     def _greet(self, first: Observation) -> Conversation:
-        height, width = self._picture(first).shape[:2]
+        height, width = sent_picture(first, self._size).shape[:2]
         hello = {
             "kind": "cue",
             "name": self.name,
@@ -129,32 +131,36 @@ class CommandCue(Cue):
             self._asked.popleft()
         return results
 
-    def _picture(self, observation: Observation) -> NDArray[np.uint8]:
-        return observation.small if self._size is None else resized(observation.frame.image, self._size)
 
-    def _tell(self, observation: Observation) -> Message:
-        picture = self._picture(observation)
-        across = picture.shape[1] / observation.frame.width
-        down = picture.shape[0] / observation.frame.height
-        body = {
-            "number": observation.number,
-            "time": observation.frame.time,
-            "step": observation.step,
-            "cut": observation.cut,
-            "faces": [
-                {
-                    "id": face.track_id,
-                    "box": [float(v) for v in np.multiply(face.box, (across, down, across, down))],
-                    "score": float(face.score),
-                }
-                for face in observation.faces
-            ],
-        }
-        arrays: dict[str, NDArray[np.generic]] = {"image": picture}
-        if self._hears and observation.sound is not None:
-            body["sound_rate"] = observation.sound_rate
-            arrays["sound"] = observation.sound
-        return Message("frame", body, arrays)
+def tell(observation: Observation, size: tuple[int, int] | None, *, hears: bool) -> Message:
+    """The message about a frame, at this width and height (None: the working size), with its sound if it ``hears``."""
+    picture = sent_picture(observation, size)
+    across = picture.shape[1] / observation.frame.width
+    down = picture.shape[0] / observation.frame.height
+    body = {
+        "number": observation.number,
+        "time": observation.frame.time,
+        "step": observation.step,
+        "cut": observation.cut,
+        "faces": [
+            {
+                "id": face.track_id,
+                "box": [float(v) for v in np.multiply(face.box, (across, down, across, down))],
+                "score": float(face.score),
+            }
+            for face in observation.faces
+        ],
+    }
+    arrays: dict[str, NDArray[np.generic]] = {"image": picture}
+    if hears and observation.sound is not None:
+        body["sound_rate"] = observation.sound_rate
+        arrays["sound"] = observation.sound
+    return Message("frame", body, arrays)
+
+
+def sent_picture(observation: Observation, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """The frame at this width and height, or at working size."""
+    return observation.small if size is None else resized(observation.frame.image, size)
 
 
 def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ from typing import BinaryIO, cast
 from gasp.errors import UsageError
 from gasp.messages.link import ProgramError
 from gasp.messages.message import Message, ProtocolError
-from gasp.messages.pipes import read_message, write_message
+from gasp.messages.pipes import PROGRAM, read_message, write_message
 
 KEPT = 8192
 """Bytes of a program's standard error that are kept, the latest."""
@@ -165,6 +165,7 @@ class _Running:
         try:
             while (make := self.outgoing.get()) is not None:
                 write_message(stdin, make())
+                make = None  # what it holds may be forgotten
         except OSError:
             pass  # it does not read any more; the thread that reads tells why
         except Exception as error:
@@ -240,6 +241,7 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         start_new_session=True,
         bufsize=0,
+        env={**os.environ, PROGRAM: "1"},
     )
     # Unbuffered files may write less than they are given.
     process.stdin = io.BufferedWriter(cast("io.FileIO", process.stdin))

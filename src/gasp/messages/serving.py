@@ -1,4 +1,7 @@
-"""For authors of programs: cues and face detectors that a pipeline runs as a process of their own."""
+"""For authors of programs: cues and face detectors that a pipeline runs as a process of their own.
+
+In such a process, importing this keeps standard output for messages: what is printed goes to standard error.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp.messages.message import Message
-from gasp.messages.pipes import read_message, write_message
+from gasp.messages.pipes import PROGRAM, read_message, write_message
+
+_messages: BinaryIO | None = None
+"""Where a program writes its messages, once that was taken."""
 
 Map: TypeAlias = NDArray[np.uint8]
 Found: TypeAlias = Mapping[int, Mapping[str, float | str]]
@@ -53,7 +59,7 @@ def serve_cue(
 ) -> None:
     """Answers a pipeline's frames until it has no more.
 
-    From here on, what the program prints goes to standard error, since standard output is for messages.
+    What the program prints goes to standard error, since standard output is for messages.
 
     Args:
         look: gives the map of a frame, uint8 grey (h, w) or RGB (h, w, 3) of any size, alone or with what it says of
@@ -91,7 +97,7 @@ def serve_detector(
 
 
 def _serve(answer: Callable[[SeenFrame], Message], needs: dict[str, Any], future: int) -> None:
-    messages = _take_output()
+    messages = _messages or _take_output()
     greeting = read_message(sys.stdin.buffer)
     if greeting is None:
         return
@@ -132,3 +138,7 @@ def _with_ahead(frames: Iterator[SeenFrame], future: int) -> Iterator[SeenFrame]
             yield replace(waiting.popleft(), ahead=tuple(waiting))
     while waiting:
         yield replace(waiting.popleft(), ahead=tuple(waiting))
+
+
+if os.environ.pop(PROGRAM, None):
+    _messages = _take_output()
