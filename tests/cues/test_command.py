@@ -52,26 +52,62 @@ SPEAKING = """
 """A program that greets, and then does what follows."""
 
 FAULTS = {
-    "ends": ("ended", "result(hear()); hear(); print('no licence', file=sys.stderr); sys.exit(3)", "status 3.*no licence"),
+    "ends": (
+        "ended",
+        "result(hear()); hear(); print('no licence', file=sys.stderr); sys.exit(3)",
+        "status 3.*no licence",
+    ),
     "is killed": ("ended", "hear(); os.kill(os.getpid(), 9)", "signal 9"),
     "hangs": ("does not answer", "result(hear()); time.sleep(60)", "no answer within"),
     "never reads": ("does not answer", "time.sleep(60)", "no answer within"),
     "closes its output": ("closed its output", "hear(); os.close(1); time.sleep(60)", "closed its output"),
-    "prints": ("writes no messages", "hear(); print('here comes your result:', flush=True); time.sleep(60)", "here comes"),
-    "floods its output": ("writes no messages", "hear()\nwhile True: os.write(1, b'y' * 65536)", "no message"),
-    "answers another shape": ("wrong answer", "result(hear(), map=np.zeros((3, 4, 5), np.uint8))", "uint8 .3, 4, 5."),
+    "prints": (
+        "writes no messages",
+        "hear(); print('here comes your result:', flush=True); time.sleep(60)",
+        "here comes",
+    ),
+    "floods its output": (
+        "writes no messages",
+        "hear()\nwhile True: os.write(1, b'y' * 65536)",
+        "no message",
+    ),
+    "answers another shape": (
+        "wrong answer",
+        "result(hear(), map=np.zeros((3, 4, 5), np.uint8))",
+        "uint8 .3, 4, 5.",
+    ),
     "answers another type": ("wrong answer", "result(hear(), map=np.zeros((3, 4)))", "float64"),
     "answers nothing": ("wrong answer", "result(hear(), other=np.zeros((3, 4)))", 'no array "map"'),
     "answers something else": ("wrong answer", "hear(); say('hello')", "'hello'"),
-    "answers out of order": ("out of order", "a = hear(); b = hear(); result(b); result(a)", "frame 1 in place of frame 0"),
-    "answers twice": ("out of order", "a = hear(); result(a); hear(); result(a)", "frame 0 in place of frame 1"),
+    "answers out of order": (
+        "out of order",
+        "a = hear(); b = hear(); result(b); result(a)",
+        "frame 1 in place of frame 0",
+    ),
+    "answers twice": (
+        "out of order",
+        "a = hear(); result(a); hear(); result(a)",
+        "frame 0 in place of frame 1",
+    ),
     "answers for another": ("out of order", "result(hear(), 77)", "frame 77"),
     "answers without number": ("out of order", "hear(); say('result', {})", "frame None"),
-    "says too much": ("answers unasked", "a = hear()\nfor n in (0, 1, 2, 3, 3): result(a, n)\ntime.sleep(60)", "nobody asked|in place of"),
+    "says too much": (
+        "answers unasked",
+        "a = hear()\nfor n in (0, 1, 2, 3, 3): result(a, n)\ntime.sleep(60)",
+        "nobody asked|in place of",
+    ),
     "is too large": ("writes no messages", "hear(); os.write(1, b'GASP' + bytes([255] * 12))", "at most"),
-    "goes in the middle": ("writes no messages", "hear(); os.write(1, b'GASP'); sys.exit()", "middle of a message"),
-    "finds nonsense": ("wrong answer", "f = hear(); say('result', {'number': 0, 'found': {'x': 1}}, {'map': np.zeros((2, 2), np.uint8)})", "no face's id"),
-}  # fmt: skip
+    "goes in the middle": (
+        "writes no messages",
+        "hear(); os.write(1, b'GASP'); sys.exit()",
+        "middle of a message",
+    ),
+    "finds nonsense": (
+        "wrong answer",
+        "f = hear(); say('result', {'number': 0, 'found': {'x': 1}}, {'map': np.zeros((2, 2), np.uint8)})",
+        "no face's id",
+    ),
+}
 
 
 def program(tmp_path: Path, code: str) -> list[str]:
@@ -168,8 +204,17 @@ def test_what_is_told_and_what_is_found(tmp_path: Path) -> None:
     assert result.map.shape == (48, 80)
     assert result.found == {
         7: {
-            **{"left": 4.0, "bottom": 24.0, "score": 0.9, "cut": "True", "time": 0.0, "step": 0.5},
-            **{"samples": 640, "rate": 16000, "number": 300, "torch": "False", "loudest": 0.5},
+            "left": 4.0,
+            "bottom": 24.0,
+            "score": 0.9,
+            "cut": "True",
+            "time": 0.0,
+            "step": 0.5,
+            "samples": 640,
+            "rate": 16000,
+            "number": 300,
+            "torch": "False",
+            "loudest": 0.5,
         }
     }
 
@@ -231,12 +276,15 @@ def test_it_is_started_again_as_often_as_allowed(tmp_path: Path, caplog: pytest.
 
 
 def test_floods_of_standard_error_hold_nothing_up(tmp_path: Path) -> None:
-    code = SPEAKING + """
+    code = (
+        SPEAKING
+        + """
     os.write(2, b"x" * 2**18 + b"last words")
     result(hear())
     os.write(2, b"y" * 2**18)
     sys.exit("the end")
 """
+    )
     cue = CommandCue("loud", program(tmp_path, code))
     [first, second] = observations(2)
     [result] = cue.push([first])
@@ -270,7 +318,9 @@ def test_a_program_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
         CommandCue("mine", [str(plain)])
 
 
-def test_a_program_that_the_system_cannot_run_is_a_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_program_that_the_system_cannot_run_is_a_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = tmp_path / "broken"
     broken.write_bytes(b"\x7fELF and nothing else")
     broken.chmod(0o755)
@@ -311,13 +361,16 @@ def test_its_work_overlaps_with_ours(tmp_path: Path) -> None:
 
 
 def test_the_whole_group_ends_when_it_is_closed_or_forgotten(tmp_path: Path) -> None:
-    code = SPEAKING + """
+    code = (
+        SPEAKING
+        + """
     import subprocess
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     frame = hear()
     say("result", {"number": 0, "found": {1: {"pid": child.pid}}}, {"map": np.zeros((2, 2), np.uint8)})
     time.sleep(60)
 """
+    )
     for forget in (False, True):
         cue = CommandCue("parent", program(tmp_path, code))
         [result] = cue.push(observations(1))
@@ -360,10 +413,13 @@ def test_it_ends_with_us(tmp_path: Path, how: Any) -> None:
 
 
 def test_a_program_may_leave_by_itself_at_the_end(tmp_path: Path) -> None:
-    code = FAITHFUL + f"""
+    code = (
+        FAITHFUL
+        + f"""
     import pathlib, time
     time.sleep(0.2)
     pathlib.Path({str(tmp_path / "saved")!r}).write_text("all")
 """
+    )
     run(CueRunner(CommandCue("polite", program(tmp_path, code)), Events()), observations(2))
     assert (tmp_path / "saved").read_text() == "all"

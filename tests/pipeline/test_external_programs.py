@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,7 +90,9 @@ def test_the_command_line_and_its_files_decide_the_fingerprint(tmp_path: Path, n
     assert decisive("--other") != first
     (tmp_path / "own.py").write_text(RED + "# changed")
     changed = Predictor(
-        PredictSettings(pipeline={"cues": ["captured", {"name": "own", "command": ["python", str(tmp_path / "own.py")]}]}),
+        PredictSettings(
+            pipeline={"cues": ["captured", {"name": "own", "command": ["python", str(tmp_path / "own.py")]}]}
+        ),
         networks,
     ).decisive()
     assert changed != first
@@ -258,6 +261,16 @@ def test_a_filter_that_fails_is_told(command: str, said: str, caplog: pytest.Log
     pipeline.close()
     assert pipeline.events == {"cue own failed: ended": 1}
     assert said in caplog.text
+
+
+def test_the_program_in_the_docs_runs(tmp_path: Path, pictures: NDArray[np.uint8]) -> None:
+    page = (EXAMPLES.parent / "docs" / "external.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"^```py\n(.*?)^```", page, re.M | re.S)
+    faces = {"command": ["python", str(EXAMPLES / "middle_face.py")]}
+    pipeline = {"cues": ["captured", own(tmp_path, code)], "faces": faces}
+    [prediction] = predict(pictures[:1], pipeline=pipeline)
+    mean = float(np.asarray(prediction.cues["captured"]).mean())
+    assert prediction.faces[0].found["brightness"] == pytest.approx(mean, abs=0.01)
 
 
 def test_closing_a_pipeline_twice_does_no_harm(networks: Networks) -> None:
