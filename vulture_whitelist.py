@@ -35,6 +35,14 @@ create_cues
 write_split
 _.latency
 
+# For live sources and other people's programs.
+LslOutlet
+SteadyFocus
+serve_detector
+SeenFace
+_.ahead
+_.pid
+
 # Fields that are written or printed as a whole, or that describe what is in a file.
 _.frontal
 _.occluded

@@ -71,6 +71,9 @@ class StandInPipeline:
         """The rest."""
         return self._complete(0)
 
+    def close(self) -> None:
+        """It holds nothing."""
+
     def _complete(self, waits: int) -> list[Prediction]:
         ready = []
         while self.given < len(self.seen) - waits:

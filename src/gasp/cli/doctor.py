@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import json
 import platform
@@ -34,7 +35,12 @@ OPTIONAL = {
     "matplotlib": "figures of gasp train",
     "py7zr": "published files that are 7z archives",
     "pyarrow": "fixations in Parquet files",
+    "pylsl": "streams of the Lab Streaming Layer",
+    "pyzmq": "messages over ZeroMQ",
 }
+LOADED = {"pylsl": "pylsl", "pyzmq": "zmq"}
+"""Optional packages that stand on a library of the system, by the module to import."""
+
 CODECS = {"h264": "r", "libx264": "w", "aac": "w", "vp9": "r", "hevc": "r", "av1": "r", "gif": "w"}
 
 
@@ -67,6 +73,7 @@ def examine(*, self_test: bool = True) -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": versions,
         "missing_extras": {name: use for name, use in OPTIONAL.items() if versions[name] is None},
+        "libraries": {name: _loads(module) for name, module in LOADED.items() if versions[name] is not None},
     }
     if not problems:
         findings["devices"] = _devices()
@@ -89,6 +96,15 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _loads(module: str) -> str:
+    """ "ok", or why a module cannot be imported."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a missing library of the system is a RuntimeError or an OSError as well
+        return f"{type(error).__name__}: {error}"
+    return "ok"
 
 
 def _devices() -> list[str]:
@@ -168,6 +184,8 @@ def _show(findings: dict[str, Any]) -> None:
     table.add_row("installed", ", ".join(installed))
     for name, use in findings["missing_extras"].items():
         table.add_row("optional", f"{name} is not installed ({use}): pip install {name}")
+    for name, loads in findings["libraries"].items():
+        table.add_row("libraries", f"{name} loads" if loads == "ok" else f"{name} cannot be loaded: {loads}")
     if "devices" in findings:
         table.add_row("devices", ", ".join(findings["devices"]))
         table.add_row("codecs", ", ".join(name for name, there in findings["codecs"].items() if there))

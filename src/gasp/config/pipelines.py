@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gasp._renamed import renamed
 from gasp.config.base import NoEffect, Settings, read_values
@@ -26,31 +28,94 @@ Placing = Literal["auto", "video", "none"]
 PACKAGED = "packaged"
 """Name of the weights that ship with the package."""
 
-DETECTOR_NAMES = (*DETECTORS, NO_DETECTOR)
+COMMAND = "command"
+"""What stands in a detector's place that is a program of its own."""
+
+DETECTOR_NAMES = (*DETECTORS, NO_DETECTOR, COMMAND)
+
+FILTER = ("python", "-m", "gasp.messages.filter")
+"""The program that runs a shell command for every frame."""
+
+Side = Annotated[int, Field(ge=8, le=8192)]
 
 
-class CueSettings(Settings):
-    """One modality.
+class ProgramSettings(Settings):
+    """A part of the pipeline that can be a program of its own, started with a ``command``: see docs/external.md.
 
-    ``name``: a cue of the package, or of another installed one. ``mode``, ``weights`` (a name of ``gasp models``, or a
-    file) and ``options`` concern cues that run a published network: "published" reproduces the maps of 2021 with their
-    faults, "corrected" mends them. Written as a text, it is the name alone.
+    ``command``: the program and its arguments. ``size``: width and height at which it is sent frames. ``timeout``:
+    seconds for an answer, ``start_timeout`` for the first. ``restarts``: how often it is started again after it failed.
     """
 
+    of_programs: ClassVar[tuple[str, ...]] = ("size", "timeout", "start_timeout", "restarts")
+
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    size: tuple[Side, Side] | None = None
+    timeout: float = Field(default=2.0, gt=0, le=3600)
+    start_timeout: float = Field(default=20.0, gt=0, le=3600)
+    restarts: int = Field(default=3, ge=0, le=1000)
+
+    @field_validator("command")
+    @classmethod
+    def _whole(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value and (not value[0] or any("\0" in word for word in value)):
+            raise ValueError("the name of a program is missing, or there is a NUL in it")
+        return value
+
+    @model_validator(mode="after")
+    def _has_program(self) -> ProgramSettings:
+        if self.command is None and (given := self.model_fields_set & set(self.of_programs)):
+            changed = sorted(n for n in given if getattr(self, n) != type(self).model_fields[n].default)
+            if changed:
+                raise ValueError(f"{', '.join(changed)}: only for a part with a command of its own")
+        return self
+
+    @property
+    def program(self) -> dict[str, Any]:
+        """What the maker of a program takes beside its command."""
+        return {name: getattr(self, name) for name in self.of_programs}
+
+
+class CueSettings(ProgramSettings):
+    """One modality.
+
+    ``name``: a cue of the package, or of another installed one, or, with a ``command``, any other. ``past``,
+    ``future``: frames before and after its own on which a map of the command depends (``past`` None: all before);
+    ``sound_rate``: of the sound that it is sent, None for none. A ``filter`` is a shell command that is given each
+    frame as a PGM picture and writes the map as one, in place of a ``command``. ``mode``, ``weights`` (a name of
+    ``gasp models``, or a file) and ``options`` concern cues that run a published network: "published" reproduces the
+    maps of 2021 with their faults, "corrected" mends them. Written as a text, it is the name alone.
+    """
+
+    of_programs: ClassVar[tuple[str, ...]] = (*ProgramSettings.of_programs, "past", "future", "sound_rate")
+
+    # Before the name, which is checked in their light.
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)
     name: str
     mode: Mode = "corrected"
     weights: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    past: int | None = Field(default=0, ge=0, le=10**6)
+    future: int = Field(default=0, ge=0, le=10**4)
+    sound_rate: int | None = Field(default=None, ge=8000, le=192000)
 
     @model_validator(mode="before")
     @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and isinstance(filtering := value.get("filter"), str):
+            if "command" in value:
+                raise ValueError("it has a command and a filter; leave one of them out")
+            rest = {name: given for name, given in value.items() if name != "filter"}
+            return {**rest, "command": (*FILTER, filtering)}
+        return value
 
     @field_validator("name")
     @classmethod
-    def _known(cls, value: str) -> str:
+    def _known(cls, value: str, info: ValidationInfo) -> str:
         known = [*CUES, *PUBLISHED_CUES]
+        if info.data.get("command") is not None:
+            return _check_own_name(value, known)
         if value not in known and value not in (others := plugin_names("gasp.cues")):
             raise ValueError(f"unknown cue{nearest(value, [*known, *others])}")
         return value
@@ -62,6 +127,8 @@ class CueSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> CueSettings:
+        if self.command is not None and self.options:
+            raise ValueError("options are arguments of the command here; write them there")
         entry = PUBLISHED_CUES.get(self.name)
         if entry is None and (self.weights is not None or self.mode != "corrected"):
             raise ValueError(f"the cue {self.name!r} has no weights and no mode of its own")
@@ -71,15 +138,15 @@ class CueSettings(Settings):
         return self
 
 
-class FacesSettings(Settings):
+class FacesSettings(ProgramSettings):
     """How faces are found.
 
     ``detector``: "glance" (packaged), "yunet", "s3fd", "none", or one of another installed package, made with
     ``options``. ``tracking``: whether people keep an identity; without, it is the place in the detector's list, as in
-    2021. Written as a text, it is the detector's name alone.
+    2021. Written as a text, it is the detector's name alone. With a ``command``, the detector is "command".
     """
 
-    detector: str = "glance"
+    detector: str = Field(default_factory=lambda data: "glance" if data.get("command") is None else COMMAND)
     tracking: bool = True
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -95,8 +162,12 @@ class FacesSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> FacesSettings:
+        if (self.command is not None) != (self.detector == COMMAND):
+            raise ValueError(
+                "a detector of the kind 'command' needs a command: the program and its arguments"
+            )
         entry = DETECTORS.get(self.detector)
-        if self.options and (self.detector == NO_DETECTOR or (entry is not None and entry.shared)):
+        if self.options and (self.detector in (NO_DETECTOR, COMMAND) or (entry is not None and entry.shared)):
             raise ValueError(f"the detector {self.detector!r} takes no options")
         return self
 
@@ -169,6 +240,9 @@ class FusionSettings(Settings):
         return None if entry is None else entry.inputs or None
 
 
+PartT = TypeVar("PartT", bound=ProgramSettings)
+
+
 class PipelineSettings(Settings):
     """A pipeline: what is computed of every frame and how it is joined.
 
@@ -238,13 +312,40 @@ def read_file(path: Path) -> PipelineSettings:
     not describe a pipeline.
     """
     values = read_values(path, "a pipeline: it must hold 'cues: ...' and so on")
-    return PipelineSettings.read({"name": path.stem, **values}, str(path))
+    read = PipelineSettings.read({"name": path.stem, **values}, str(path))
+    folder = path.parent.absolute()
+    cues = tuple(_with_files(cue, folder) for cue in read.cues)
+    return read.model_copy(update={"cues": cues, "faces": _with_files(read.faces, folder)})
+
+
+def _with_files(part: PartT, folder: Path) -> PartT:
+    """The part, in whose command files that lie in the folder have their whole path."""
+    if part.command is None:
+        return part
+    words = tuple(str(folder / word) if _lies_in(folder, word) else word for word in part.command)
+    return part if words == part.command else part.model_copy(update={"command": words})
+
+
+def _lies_in(folder: Path, word: str) -> bool:
+    try:
+        return bool(word) and not Path(word).is_absolute() and (folder / word).is_file()
+    except (OSError, ValueError):
+        return False  # a text too long for a path, say
 
 
 def check_detector(name: str) -> str:
     """The name, if it is that of a face detector. Raises ValueError otherwise."""
     if name not in DETECTOR_NAMES and name not in (others := plugin_names("gasp.faces")):
         raise ValueError(f"unknown face detector{nearest(name, [*DETECTOR_NAMES, *others])}")
+    return name
+
+
+def _check_own_name(name: str, known: list[str]) -> str:
+    """The name of a user's own cue: part of columns and files."""
+    if name in known:
+        raise ValueError("a cue of the package has this name; give the command's another one")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name):
+        raise ValueError("a name of letters, digits, - and _ is needed, beginning with a letter")
     return name
 
 

@@ -45,6 +45,8 @@ class Cue(ABC):
     are valid after :meth:`begin`. ``sound_rate``: samples per second that it asks for. ``needs_saliency``: whether it
     uses ``log_saliency`` of observations; where no cue does, the packaged network need not look at frames.
     ``failures``: results that were not numbers so far, which the cue has left out, said once, and counted here.
+    ``elsewhere``: its work runs elsewhere once frames are submitted, so that it is asked for results after the others.
+    ``restarts``: how often it is made anew after it failed; None: always.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Cue(ABC):
     sound_rate: int = 16000
     needs_saliency: bool = True
     failures: int = 0
+    elsewhere: bool = False
+    restarts: int | None = None
 
     def begin(self, step: float) -> None:  # noqa: B027  (most cues count frames, not seconds)
         """Called once, before the first frame.
@@ -85,6 +89,17 @@ class Cue(ABC):
             frames are submitted.
         """
         return partial(self.push, observations)
+
+    def close(self) -> None:  # noqa: B027  (most cues hold nothing)
+        """Gives up what the cue holds outside, such as a process. Nothing is asked of it afterwards."""
+
+
+class UnfinishedError(Exception):
+    """What a cue raises that fails after it has finished some of the frames: ``results`` are those of the oldest."""
+
+    def __init__(self, results: Sequence[CueResult], reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.results, self.reason = list(results), reason
 
 
 class FrameCue(Cue):

@@ -12,6 +12,9 @@ from typing import BinaryIO
 
 from gasp.messages.message import Limits, Message, ProtocolError, pack, unpack
 
+PROGRAM = "GASP_PROGRAM"
+"""Set in the environment of programs that are to answer messages over their standard output."""
+
 MAGIC = b"GASP"
 _HEAD = struct.Struct("<4sIII")
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from gasp.cues.cue import Cue, CueResult, FrameCue, Map, as_result
+from gasp.cues.cue import Cue, CueResult, FrameCue, Map, UnfinishedError, as_result
 from gasp.cues.observation import Observation
 from gasp.errors import GaspError
+from gasp.messages.link import ProgramError
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,10 @@ class CueRunner:
     Frames are submitted first and results collected afterwards, so that cues whose work runs elsewhere overlap. A cue
     that fails costs its own maps only: they are black for the frames that it had not finished. It begins anew with the
     next frame if ``make`` is there to make a new one; without, one that is no :class:`~gasp.cues.cue.FrameCue` has
-    failed for good. ``step``: nominal seconds between frames.
+    failed for good, and so has one that was made anew as often as its ``restarts`` say. ``step``: nominal seconds
+    between frames.
 
-    ``past``, ``future``, ``sound_rate`` and ``needs_saliency`` are those that the cue declares.
+    ``past``, ``future``, ``sound_rate``, ``needs_saliency`` and ``elsewhere`` are those that the cue declares.
     """
 
     def __init__(
@@ -44,7 +46,8 @@ class CueRunner:
         self.cue: Cue | None = cue
         self.name = cue.name
         self.past, self.future, self.sound_rate = cue.past, cue.future, cue.sound_rate
-        self.needs_saliency = cue.needs_saliency
+        self.needs_saliency, self.elsewhere = cue.needs_saliency, cue.elsewhere
+        self._restarts = cue.restarts
         self.ready: deque[CueResult] = deque()
         self._events = events
         self._make = make
@@ -81,6 +84,11 @@ class CueRunner:
         if self._waiting and self.cue is not None:
             self._take(self.cue.finish, 0)
 
+    def close(self) -> None:
+        """The cue gives up what it holds; nothing is submitted afterwards."""
+        if self.cue is not None:
+            self.cue.close()
+
     def _look(self, cue: FrameCue, observation: Observation) -> None:
         """One frame of a cue of the simple kind: what fails costs this frame only."""
         try:
@@ -101,10 +109,19 @@ class CueRunner:
                 raise ValueError(f"it gave {len(results)} maps while {len(self._waiting)} frames waited")
         except GaspError:
             raise
+        except UnfinishedError as error:
+            self._keep(error.results)
+            self._count_failures()
+            self._give_up(error.reason)
         except Exception as error:
             self._count_failures()
             self._give_up(error)
-            return
+        else:
+            self._keep(results)
+            self._count_failures()
+
+    def _keep(self, results: Sequence[CueResult]) -> None:
+        """Results of the frames that have waited longest."""
         for result in results:
             observation = self._waiting.popleft()
             try:
@@ -112,7 +129,6 @@ class CueRunner:
             except ValueError as error:
                 self._events.note(f"cue {self.name} failed", error)
                 self.ready.append(CueResult(black(observation)))
-        self._count_failures()
 
     def _count_failures(self) -> None:
         """Take over what the cue itself counts: results of its network that are not numbers."""
@@ -125,13 +141,25 @@ class CueRunner:
         self._failures = self.cue.failures
 
     def _give_up(self, error: Exception | None) -> None:
-        self._events.note(f"cue {self.name} failed", error, len(self._waiting))
+        fault = f": {error.fault}" if isinstance(error, ProgramError) else ""
+        self._events.note(f"cue {self.name} failed{fault}", error, len(self._waiting))
         self.ready.extend(CueResult(black(observation)) for observation in self._waiting)
         self._waiting.clear()
-        self.cue, self._failures = None, 0
-        if self._make is not None:
-            self.cue = self._make()
-            self.cue.begin(self._step)
+        failed, self.cue, self._failures = self.cue, None, 0
+        if failed is not None:
+            failed.close()
+            self._make_anew()
+
+    def _make_anew(self) -> None:
+        if self._make is None:
+            return
+        if self._restarts is not None:
+            if not self._restarts:
+                log.warning("cue %s failed too often; its maps are black from now on", self.name)
+                return
+            self._restarts -= 1
+        self.cue = self._make()
+        self.cue.begin(self._step)
 
 
 def black(observation: Observation) -> Map:

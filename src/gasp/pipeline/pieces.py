@@ -176,9 +176,11 @@ def predict_pieces(
             if block is None:
                 break
             yield from walk.step(block)
+        blocks.close()  # type: ignore[attr-defined]
+        yield from walk.finish(ended=error is None)
     finally:
         blocks.close()  # type: ignore[attr-defined]
-    yield from walk.finish(ended=error is None)
+        walk.close()
     if error is not None:
         raise error
 
@@ -238,6 +240,11 @@ class _Walk:
         for active in self._active:
             if active.begun and ended:
                 yield self._end(active, last=self._until is None)
+
+    def close(self) -> None:
+        """The pipelines give up what they hold outside; nothing is asked of them any more."""
+        for active in self._active:
+            active.pipeline.close()
 
     def _with_new(self, index: int) -> list[_Active]:
         """The pieces under way, with those that begin at this frame."""

@@ -15,9 +15,11 @@ from gasp.config.pipelines import CueSettings
 from gasp.config.plugins import create_plugin, make
 from gasp.config.settings import PredictSettings
 from gasp.cues.adapter import as_cue
+from gasp.cues.command import CommandCue
 from gasp.cues.cue import CUES, PUBLISHED_CUES, Cue, CueResult, Map
 from gasp.cues.observation import Observation
 from gasp.errors import GaspError
+from gasp.faces.command import CommandFaceDetector
 from gasp.faces.detector import DETECTORS, NO_DETECTOR, FaceDetector, create_detector
 from gasp.faces.face import Detection, Face
 from gasp.faces.glance_reader import Glimpse, shrink
@@ -25,6 +27,7 @@ from gasp.faces.tracker import FaceTracker
 from gasp.fusion.contributions import Contributions
 from gasp.fusion.gasp import Fused, GaspFusion
 from gasp.fusion.placement import Placement, PlacementRule
+from gasp.messages.link import ProgramError
 from gasp.networks.glance import STRIDE
 from gasp.pipeline.cue_runner import CueRunner, Events, black
 from gasp.pipeline.networks import Networks as Networks
@@ -158,7 +161,8 @@ class Pipeline:
         self._waiting.extend(observations)
         for runner in self._runners:
             runner.submit(observations)
-        for runner in self._runners:
+        # What is done elsewhere goes on while the others work.
+        for runner in sorted(self._runners, key=lambda runner: runner.elsewhere):
             runner.collect()
         return self._predict_complete()
 
@@ -166,7 +170,15 @@ class Pipeline:
         """Predictions of the frames that still wait at the end of the video."""
         for runner in self._runners:
             runner.finish()
+        self.close()
         return self._predict_complete()
+
+    def close(self) -> None:
+        """Gives up what cues and the face detector hold outside, such as processes. :meth:`finish` does so, too."""
+        for runner in self._runners:
+            runner.close()
+        if isinstance(self._detector, CommandFaceDetector):
+            self._detector.close()
 
     def _make_runners(self) -> list[CueRunner]:
         runners = []
@@ -177,6 +189,8 @@ class Pipeline:
         return runners
 
     def _maker(self, cue: CueSettings) -> Callable[[], Cue]:
+        if cue.command is not None:
+            return partial(CommandCue, cue.name, cue.command, **cue.program)
         if cue.name in PUBLISHED_CUES:
             network, device = self.networks.cues[cue.name], str(self.networks.device)
             cls = PUBLISHED_CUES[cue.name].load()
@@ -195,6 +209,8 @@ class Pipeline:
         faces = self.settings.face_finding
         if faces.detector == NO_DETECTOR:
             return None
+        if faces.command is not None:
+            return CommandFaceDetector(faces.command, **faces.program)
         entry = DETECTORS.get(faces.detector)
         if entry is None:
             return create_plugin("gasp.faces", faces.detector, **faces.options)
@@ -215,7 +231,8 @@ class Pipeline:
         except GaspError:
             raise
         except Exception as error:
-            self.events.note(f"face detector {self.settings.faces} failed", error, len(images))
+            fault = f": {error.fault}" if isinstance(error, ProgramError) else ""
+            self.events.note(f"face detector {self.settings.faces} failed{fault}", error, len(images))
             return [[] for _ in images]
 
     def _observe(

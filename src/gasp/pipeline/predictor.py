@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import torch
 
+from gasp.config.pipelines import CueSettings, ProgramSettings
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import CUES, PUBLISHED_CUES
 from gasp.fusion.coalitions import method_of
@@ -17,6 +20,7 @@ from gasp.pipeline.pipeline import Pipeline
 from gasp.pipeline.timing import step_of
 from gasp.video.source import VideoSource
 from gasp.weights import describe
+from gasp.work.files import checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Predictor:
 
     def statements(self) -> dict[str, str]:
         """What each cue says, in words, by name."""
-        return {name: _statement(name) for name in self.settings.cues}
+        return {cue.name: _statement(cue) for cue in self._cues()}
 
     def contributions(self) -> dict[str, Any] | None:
         """How contributions are computed and how many seconds apart the looks are; None where they are left out."""
@@ -63,11 +67,24 @@ class Predictor:
             "weights": sorted((entry["name"], entry["sha256"]) for entry in self.weights()),
             "device": str(self.networks.device),
             "threads": self.settings.threads or torch.get_num_threads(),
+            "programs": self._programs(),
         }
 
+    def _cues(self) -> list[CueSettings]:
+        """Those that are computed."""
+        return [cue for cue in self.settings.pipeline.cues if cue.name in self.settings.cues]
 
-def _statement(cue: str) -> str:
-    entry = CUES.get(cue) or PUBLISHED_CUES.get(cue)
+    def _programs(self) -> list[tuple[str, str]]:
+        """Checksums of the files that command lines of external programs name, such as a script."""
+        parts: list[ProgramSettings] = [*self._cues(), self.settings.face_finding]
+        words = {word for part in parts for word in part.command or ()}
+        return sorted((word, _contents(word, state)) for word in words if (state := _state(word)))
+
+
+def _statement(cue: CueSettings) -> str:
+    if cue.command is not None:
+        return f"an external program: {shlex.join(cue.command)}"
+    entry = CUES.get(cue.name) or PUBLISHED_CUES.get(cue.name)
     return "a cue of another package" if entry is None else entry.statement
 
 
@@ -78,6 +95,20 @@ def _described(path: Path) -> dict[str, str]:
         (str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()
     )
     return dict(_description(path, state))
+
+
+def _state(word: str) -> tuple[int, int] | None:
+    """Size and time of the file that a word of a command line names, None where it names none."""
+    try:
+        found = Path(word).stat()
+    except (OSError, ValueError):
+        return None  # a text too long for a path, say
+    return (found.st_size, found.st_mtime_ns) if S_ISREG(found.st_mode) else None
+
+
+@lru_cache(maxsize=64)
+def _contents(file: str, _state: tuple[int, int]) -> str:
+    return checksum(Path(file))
 
 
 @lru_cache(maxsize=64)
