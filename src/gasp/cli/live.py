@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
+    from gasp.pipeline.focus import SteadyFocus
     from gasp.pipeline.live import Live, LiveResult
     from gasp.pipeline.live_statistics import Statistics
     from gasp.pipeline.predictor import Predictor
@@ -56,8 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--maps", choices=("png", "npy", "zarr"), help="of --record: also the map of every frame"
     )
     shown.add_argument("--json", action="store_true", help="print a line of JSON per result")
+    shown.add_argument("--lsl", action="store_true", help="also streams of the Lab Streaming Layer")
     shown.add_argument("--benchmark", action="store_true", help="headless; measure, and print how it kept up")
     shown.add_argument("--seconds", type=float, metavar="N", help="end after so many seconds")
+    steady = parser.add_argument_group("steady focus, for robots (off)")
+    steady.add_argument("--hysteresis", type=float, default=0.0, metavar="VALUE",
+                        help="by which a new place must beat the old one (0; the map is in 0..1)")  # fmt: skip
+    steady.add_argument(
+        "--hold", type=float, default=0.0, metavar="SECONDS", help="for which a place stays (0)"
+    )
+    steady.add_argument(
+        "--speed", type=float, metavar="WIDTHS", help="of the picture per second at most (unbounded)"
+    )
     source = parser.add_argument_group("source")
     source.add_argument("--size", metavar="WxH", help="picture size to ask a camera for")
     source.add_argument("--rate", type=float, metavar="FPS", help="rate to ask a camera or the screen for")
@@ -147,12 +160,14 @@ def read_options(
     from gasp.results.output_settings import LARGEST_MAP
     from gasp.video.live import CaptureSettings, read_address
 
-    for name in ("stall", "freeze", "pace", "budget", "seconds", "rate"):
+    for name in ("stall", "freeze", "pace", "budget", "seconds", "rate", "hysteresis", "hold", "speed"):
         value = getattr(options, name)
         if value is not None and not 0 <= value < float("inf"):
             raise UsageError(f"--{name} must be 0 or more, not {value:g}")
     if options.update < 1:
         raise UsageError(f"--update must be at least 1, not {options.update}")
+    if options.hysteresis >= 1 or options.speed == 0:
+        raise UsageError("--hysteresis must be below 1, and --speed above 0")
     if options.maps and not options.record:
         raise UsageError("--maps is kept in the folder of --record; add --record OUT")
     given = {
@@ -198,7 +213,9 @@ def _predict(
     with ExitStack() as open_things:
         consumers: list[Consumer] = [statistics.note]
         if options.json and not options.benchmark:
-            consumers.append(_print_json)
+            consumers.append(partial(_print_json, steady=_steady(options)))
+        if options.lsl:
+            consumers.append(_send_to_lsl(predictor, options, open_things))
         if not (options.headless or options.benchmark):
             consumers.append(_show_in_window(options, live, open_things))
         if options.record:
@@ -341,8 +358,39 @@ def result_line(result: LiveResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print_json(result: LiveResult) -> None:
-    print(json.dumps(result_line(result), separators=(",", ":")), flush=True)
+def _print_json(result: LiveResult, steady: SteadyFocus | None) -> None:
+    line = result_line(result)
+    if steady is not None:
+        focus = steady.step(result.prediction)
+        line["steady"] = {
+            "x": round(focus.x, 1), "y": round(focus.y, 1), "value": round(focus.value, 4),
+            "across": round(focus.x / line["width"], 4), "down": round(focus.y / line["height"], 4),
+        }  # fmt: skip
+    print(json.dumps(line, separators=(",", ":")), flush=True)
+
+
+def _steady(options: argparse.Namespace) -> SteadyFocus | None:
+    from gasp.pipeline.focus import SteadyFocus
+
+    if not (options.hysteresis or options.hold or options.speed):
+        return None
+    return SteadyFocus(hysteresis=options.hysteresis, hold=options.hold, speed=options.speed)
+
+
+def _send_to_lsl(predictor: Predictor, options: argparse.Namespace, open_things: Any) -> Consumer:
+    """A focus of its own, since each keeps in mind where it was."""
+    from gasp.results.lsl import LslOutlet
+
+    outlet, steady = LslOutlet(predictor.settings.pipeline.name), _steady(options)
+    open_things.callback(outlet.close)
+
+    def send(result: LiveResult) -> None:
+        prediction = result.prediction
+        if steady is not None:
+            prediction = replace(prediction, focus=steady.step(prediction))
+        outlet.push(prediction, result.sequence, result.stamp_ns)
+
+    return send
 
 
 class _Status:

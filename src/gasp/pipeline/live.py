@@ -158,6 +158,7 @@ class Live:
         self._room.release()
         if self._looker is not None and self._looker is not threading.current_thread():
             self._looker.join()
+        self._pipeline.close()
 
     def __iter__(self) -> Iterator[LiveResult]:
         if self._started:
@@ -235,7 +236,7 @@ class Live:
         if self._size not in (None, (frame.height, frame.width)):
             # What cues remember are pictures of the old size.
             yield from self._finish()
-            self._pipeline = self._begin(self.feed.fps)
+            self._begin_anew()
         self._size = (frame.height, frame.width)
         if self._latest is not None and frame.time <= self._latest:
             frame = replace(frame, time=self._latest + _STEP_BACK)
@@ -251,7 +252,7 @@ class Live:
             log.exception("A frame could not be predicted; the pipeline begins anew")
             self._failed += len(self._sent)
             self._sent.clear()
-            self._pipeline = self._begin(self.feed.fps)
+            self._begin_anew()
             return
         yield from self._results_of(predictions, began)
 
@@ -275,6 +276,10 @@ class Live:
                 prediction, captured.sequence, captured.stamp_ns, looked.level,
                 self._pipeline.ages(looked.age), latency, dict(self._pipeline.events),
             )  # fmt: skip
+
+    def _begin_anew(self) -> None:
+        self._pipeline.close()
+        self._pipeline = self._begin(self.feed.fps)
 
     def _begin(self, fps: float) -> Pipeline:
         settings = self._predictor.settings
