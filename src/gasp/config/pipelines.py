@@ -81,7 +81,8 @@ class CueSettings(ProgramSettings):
     ``name``: a cue of the package, or of another installed one, or, with a ``command``, any other. ``past``,
     ``future``: frames before and after its own on which a map of the command depends (``past`` None: all before);
     ``sound_rate``: of the sound that it is sent, None for none. A ``filter`` is a shell command that is given each
-    frame as a PGM picture and writes the map as one, in place of a ``command``. ``mode``, ``weights`` (a name of
+    frame as a PGM picture and writes the map as one, in place of a ``command``. ``every``: it works on every so many
+    frames, and what it found is held in between. ``mode``, ``weights`` (a name of
     ``gasp models``, or a file) and ``options`` concern cues that run a published network: "published" reproduces the
     maps of 2021 with their faults, "corrected" mends them. Written as a text, it is the name alone.
     """
@@ -91,6 +92,7 @@ class CueSettings(ProgramSettings):
     # Before the name, which is checked in their light.
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
     name: str
+    every: int = Field(default=1, ge=1, le=1000)
     mode: Mode = "corrected"
     weights: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)

@@ -28,10 +28,12 @@ class CueResult:
 
     ``map``: uint8, grey (h, w) or RGB (h, w, 3), of any size, covering the whole picture; brighter is more. ``found``:
     what the cue says of each face of that frame, by ``track_id``; it becomes ``found`` of the prediction's faces.
+    ``age``: how many frames ago it was found.
     """
 
     map: Map
     found: Found = field(default_factory=dict)
+    age: int = 0
 
 
 class Cue(ABC):

@@ -274,8 +274,12 @@ class Live:
                 log.info("level %d: %.0f ms from arrival to result", self._level.value, 1000 * total)
             yield LiveResult(
                 prediction, captured.sequence, captured.stamp_ns, looked.level,
-                self._pipeline.ages(looked.age), latency, dict(self._pipeline.events),
+                self._ages(prediction, looked.age), latency, dict(self._pipeline.events),
             )  # fmt: skip
+
+    def _ages(self, prediction: Prediction, age: int) -> dict[str, int]:
+        ages = self._pipeline.ages(age)
+        return {name: max(one, prediction.ages.get(name, 0)) for name, one in ages.items()}
 
     def _begin_anew(self) -> None:
         self._pipeline.close()

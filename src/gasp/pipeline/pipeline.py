@@ -17,6 +17,7 @@ from gasp.config.settings import PredictSettings
 from gasp.cues.adapter import as_cue
 from gasp.cues.command import CommandCue
 from gasp.cues.cue import CUES, PUBLISHED_CUES, Cue, CueResult, Map
+from gasp.cues.held import HeldCue
 from gasp.cues.observation import Observation
 from gasp.errors import GaspError
 from gasp.faces.command import CommandFaceDetector
@@ -189,6 +190,10 @@ class Pipeline:
         return runners
 
     def _maker(self, cue: CueSettings) -> Callable[[], Cue]:
+        make = self._plain_maker(cue)
+        return make if cue.every == 1 else lambda: HeldCue(make(), cue.every)
+
+    def _plain_maker(self, cue: CueSettings) -> Callable[[], Cue]:
         if cue.command is not None:
             return partial(CommandCue, cue.name, cue.command, **cue.program)
         if cue.name in PUBLISHED_CUES:
@@ -325,6 +330,7 @@ class Pipeline:
             failed=failed,
             contributions=contributions,
             cut=observation.cut,
+            ages={name: result.age for name, result in cues.items() if result.age},
         )
 
 

@@ -34,6 +34,7 @@ class Prediction:
     square pixels; tables count in those of the file (see :attr:`~gasp.video.VideoSource.stored_size`).
     ``failed``: the fusion network gave no proper map for this frame; what stands here was made without the frame
     itself, or is nothing. ``cut``: a shot begins here.
+    ``ages``: by cue, how many frames ago its map was found, where that is not this frame's.
     """
 
     index: int
@@ -47,6 +48,7 @@ class Prediction:
     failed: bool = False
     contributions: Contributions | None = field(default=None, repr=False)
     cut: bool = False
+    ages: dict[str, int] = field(default_factory=dict)
 
     @property
     def why(self) -> dict[str, float] | None:
