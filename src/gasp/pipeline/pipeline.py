@@ -280,6 +280,7 @@ class Pipeline:
             image=frame.image,
             failed=failed,
             contributions=contributions,
+            cut=observation.cut,
         )
 
 

@@ -33,7 +33,7 @@ class Prediction:
     ``faces``: tracked faces, boxes in pixels of ``image``. ``image``: the source frame, RGB uint8 (H, W, 3), with
     square pixels; tables count in those of the file (see :attr:`~gasp.video.VideoSource.stored_size`).
     ``failed``: the fusion network gave no proper map for this frame; what stands here was made without the frame
-    itself, or is nothing.
+    itself, or is nothing. ``cut``: a shot begins with this frame (a video's first frame begins one).
     """
 
     index: int
@@ -46,6 +46,7 @@ class Prediction:
     image: NDArray[np.uint8] = field(repr=False)
     failed: bool = False
     contributions: Contributions | None = field(default=None, repr=False)
+    cut: bool = False
 
     @property
     def why(self) -> dict[str, float] | None:
