@@ -289,6 +289,9 @@ def test_a_client_that_vanishes_in_the_middle_of_a_message_harms_nobody(node):
         with sockets.create_connection((host, int(port))) as wire:
             wire.sendall(greeting)
             wire.sendall(b"\x04" + bytes([len(hello)]) + hello)
+            heard = b""
+            while b"READY" not in heard:
+                heard += wire.recv(1000)
             # A frame of a megabyte is told of, half of it comes.
             wire.sendall(b"\x02" + (2**20).to_bytes(8, "big") + bytes(2**19))
     with NodeClient(node.address) as client:

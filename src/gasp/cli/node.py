@@ -12,7 +12,7 @@ from gasp.node.protocol import ADDRESS, LIMIT_MIB
 
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
-    from gasp.node.server import NodeSettings
+    from gasp.node.settings import NodeSettings
 
 EPILOG = """\
 Clients send frames, raw or as JPEG, and get the map, the focus and the people of each: gasp.NodeClient in Python, or
@@ -66,12 +66,14 @@ def run(options: argparse.Namespace) -> int:
     """Serves until it is asked to end, which is no failure."""
     if options.make_keys is not None:
         return _make_keys(options)
+    serving = _serving(options)
+    serving.check()
+
     from gasp.node.server import NodeServer
     from gasp.pipeline.predictor import Predictor
     from gasp.work.interrupts import noted_end
 
-    serving, settings = _serving(options), _settings(options)
-    serving.check()
+    settings = _settings(options)
     with noted_end() as ended, NodeServer(Predictor.load(settings), serving) as node:
         say = _say_nothing if options.quiet else _say_json if options.json else _say
         say({"event": "ready", "address": node.address, "pipeline": settings.pipeline.name})
@@ -93,7 +95,7 @@ def _make_keys(options: argparse.Namespace) -> int:
 
 def _serving(options: argparse.Namespace) -> NodeSettings:
     from gasp.errors import UsageError
-    from gasp.node.server import NodeSettings
+    from gasp.node.settings import NodeSettings
 
     for name, least, most in (("limit", 0.1, 1024), ("clients", 1, 1000), ("idle", 0.1, 1e6), ("status", 0.1, 1e6)):
         value = getattr(options, name)

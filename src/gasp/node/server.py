@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,16 +18,17 @@ from typing import Any
 import numpy as np
 
 from gasp._version import __version__
-from gasp.errors import GaspError, InputError, UsageError
+from gasp.errors import GaspError, InputError
 from gasp.messages import VERSION, Limits, Message, ProtocolError, pack
 from gasp.messages.message import Part, read_header
 from gasp.node.keys import SERVER, allowed_clients, read_key
 from gasp.node.meter import Meter
-from gasp.node.protocol import ADDRESS, AXES, LIMIT_MIB, Hello, Refusal, Tag, error_reply, limits_of
+from gasp.node.protocol import AXES, Hello, Refusal, Tag, error_reply, limits_of
+from gasp.node.settings import NodeSettings
 from gasp.node.stream import Stream
 from gasp.node.turns import Job, Turns
 from gasp.node.worker import Client, Worker
-from gasp.node.zeromq import check_address, is_local, load_zmq
+from gasp.node.zeromq import load_zmq
 from gasp.pipeline.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -37,28 +37,6 @@ _POLL_MS = 100
 _AT_ONCE = 16
 """Messages that are received before replies are sent again."""
 _LAST_WORDS_MS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSettings:
-    """``address``: where the node is reached. ``keys``: folder of CURVE keys (:mod:`gasp.node.keys`), needed where
-    others than programs on this machine can reach it. ``limit``: bytes of the largest message. ``clients``: how many at
-    once. ``idle``: seconds of silence after which a client is forgotten."""
-
-    address: str = ADDRESS
-    keys: Path | None = None
-    limit: int = LIMIT_MIB * 2**20
-    clients: int = 8
-    idle: float = 60.0
-
-    def check(self) -> None:
-        """Raises :class:`UsageError` where the node would be open to everybody."""
-        check_address(self.address)
-        if self.keys is None and not is_local(self.address):
-            raise UsageError(
-                f"{self.address} can be reached from other machines, which needs keys: make them with "
-                "gasp node --make-keys FOLDER and add --keys FOLDER; or serve tcp://127.0.0.1:5577"
-            )
 
 
 class NodeServer:
