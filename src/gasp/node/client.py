@@ -64,7 +64,7 @@ class NodeResult:
     the fusion has none. ``cut``: a shot begins. ``failed``: there is no proper map. ``diagnostics``: seconds "waited",
     "decoded" and "computed", "events" that went wrong since the result before, "time_shifted", "began_anew".
     ``arrays``: the others that were asked for: "contributions" (cues, h, w) with the cues' names in
-    ``contribution_names``, "baseline" (h, w), and "cue:<name>".
+    ``contribution_names``, "baseline" (h, w), and "cue:<name>". ``message``: all of it as it came, to be passed on.
     """
 
     sequence: int
@@ -86,6 +86,7 @@ class NodeResult:
     diagnostics: dict[str, Any]
     arrays: dict[str, NDArray[Any]] = field(repr=False)
     contribution_names: tuple[str, ...] = ()
+    message: Message | None = field(default=None, repr=False)
 
     @classmethod
     def from_message(cls, message: Message) -> NodeResult:
@@ -99,6 +100,7 @@ class NodeResult:
                 map=arrays.pop("map", None),
                 arrays=arrays,
                 contribution_names=tuple(body.get("contributions", {}).get("names", ())),
+                message=message,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ProtocolError(f"A result that is not what the protocol says: {error}.") from error
