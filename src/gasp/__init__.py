@@ -27,7 +27,15 @@ _HOMES = {
     "predict": "gasp.pipeline.predict",
 }
 
-__all__ = ["NodeClient", "__version__", "create_model", "list_models", "load_checkpoint", "metrics", "predict"]
+__all__ = [
+    "NodeClient",
+    "__version__",
+    "create_model",
+    "list_models",
+    "load_checkpoint",
+    "metrics",
+    "predict",
+]
 
 
 _renamed.install()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket as sockets
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ import zmq
 import gasp
 from gasp.config.settings import PredictSettings
 from gasp.messages import Encoded
-from gasp.node.client import ConnectionLost, NodeClient, NodeError, NodeResult
+from gasp.node.client import ConnectionLostError, NodeClient, NodeError, NodeResult
 from gasp.node.outcome import result_message
 from gasp.node.protocol import Tag
 from gasp.pipeline.pipeline import Pipeline, find_focus
@@ -25,7 +27,7 @@ from gasp.pipeline.prediction import Prediction
 from gasp.pipeline.predictor import Predictor
 from gasp.results.records import record_of
 from gasp.video.frames import Frame
-from helpers.command import ENVIRONMENT
+from helpers.command import ENVIRONMENT, make_clip
 from helpers.nodes import RunningNode, ask, pictures, raw_socket, receive, running_node, send
 
 pytestmark = pytest.mark.slow
@@ -117,7 +119,10 @@ def test_sound_is_heard_at_any_rate_and_with_any_channels(node, predictor):
     images, rng = pictures(3), np.random.default_rng(0)
     sounds = [rng.normal(0, 0.1, 640).astype(np.float32) for _ in images]
     with NodeClient(node.address) as client:
-        got = [client.step(i, time=k * 0.04, sound=s) for k, (i, s) in enumerate(zip(images, sounds, strict=True))]
+        got = [
+            client.step(i, time=k * 0.04, sound=s)
+            for k, (i, s) in enumerate(zip(images, sounds, strict=True))
+        ]
     for result, wanted in zip(got, in_process(predictor, images, sounds), strict=True):
         np.testing.assert_array_equal(result.map, wanted.saliency)
     with NodeClient(node.address) as client:
@@ -150,7 +155,7 @@ def test_two_clients_that_push_get_the_same_share(node):
                 client.send(image)
                 sent += 1
                 time.sleep(pause)
-                while sent > 4 or end.is_set() and sent:
+                while sent > 4 or (end.is_set() and sent):
                     counts[f"{name} {client.receive().kind}"] += 1
                     sent -= 1
 
@@ -181,6 +186,18 @@ def test_every_frame_is_answered_whatever_the_policy(node):
         # What is dropped is old, what is refused is new.
         assert (7 in answers["result"]) == (policy == "newest")
         assert all(r.result.sequence == r.answers for r in replies if r.kind == "result")
+
+
+def test_replies_that_come_early_are_kept(node):
+    [image] = pictures(1, 45, 80)
+    with NodeClient(node.address) as client:
+        sent = [client.send(image) for _ in range(2)]
+        while client.status()["clients"][-1]["results"] < 2:
+            time.sleep(0.01)
+        assert [client.receive().answers for _ in sent] == sent
+        sent = [client.send(image) for _ in range(2)]
+        assert [result.sequence for result in client.flush()] == sent
+        assert client.step(image).cut
 
 
 def test_req_sockets_are_served(node):
@@ -226,7 +243,11 @@ def test_time_goes_forward(node):
         ({"sequence": [1]}, {"image": np.zeros((4, 4, 3), np.uint8)}, "sequence must be"),
         ({"time": float("nan")}, {"image": np.zeros((4, 4, 3), np.uint8)}, "time must be"),
         ({"frame_id": 3}, {"image": np.zeros((4, 4, 3), np.uint8)}, "frame_id must be"),
-        ({}, {"image": np.zeros((4, 4, 3), np.uint8), "sound": np.zeros(4, np.int16)}, "sound must be float32"),
+        (
+            {},
+            {"image": np.zeros((4, 4, 3), np.uint8), "sound": np.zeros(4, np.int16)},
+            "sound must be float32",
+        ),
         ({}, {"image": np.zeros((4, 4, 3), np.uint8), "sound": np.zeros((4, 0), np.float32)}, "no channels"),
     ],
 )
@@ -259,7 +280,7 @@ def test_a_message_over_the_limit_is_not_sent_and_one_that_is_costs_the_connecti
         with pytest.raises(gasp.errors.InputError, match="the node takes at most 2097152"):
             client.step(large)
         client.welcome["limits"]["message"] = 2**30
-        with pytest.raises(ConnectionLost, match="was lost"):
+        with pytest.raises(ConnectionLostError, match="was lost"):
             client.step(np.zeros((6000, 6000, 3), np.uint8))  # 100 MB
         assert client.step(pictures(1)[0]).sequence == 2
 
@@ -296,6 +317,25 @@ def test_a_client_that_vanishes_in_the_middle_of_a_message_harms_nobody(node):
             wire.sendall(b"\x02" + (2**20).to_bytes(8, "big") + bytes(2**19))
     with NodeClient(node.address) as client:
         assert client.step(pictures(1)[0]) is not None
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_clients_of_the_page_run(node, place, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "node.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```py\n(.*?)^```", page, re.M | re.S)
+    assert len(blocks) == 2
+    make_clip(tmp_path / "talk.mp4", 5)
+    code = blocks[place].replace("tcp://127.0.0.1:5577", node.address)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("4 " if place == 0 else "result [") in done.stdout
 
 
 def test_the_client_needs_no_torch():

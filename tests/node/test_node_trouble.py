@@ -12,22 +12,20 @@ from contextlib import contextmanager
 import msgpack
 import numpy as np
 import pytest
-import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import Cue, CueResult
 from gasp.errors import InputError, UsageError
-
 from gasp.messages import unpack
 from gasp.node import stream as streams
-from gasp.node.client import ConnectionLost, NodeClient, NodeError
+from gasp.node.client import ConnectionLostError, NodeClient, NodeError
 from gasp.node.keys import make_keys
+from gasp.node.protocol import Tag
 from gasp.node.server import NodeServer
 from gasp.node.settings import NodeSettings
 from gasp.node.turns import Job, Turns
-from gasp.node.protocol import Tag
 from gasp.node.zeromq import is_local
 from gasp.pipeline.pipeline import Pipeline
 from gasp.pipeline.predictor import Predictor
@@ -155,9 +153,12 @@ def test_nonsense_is_refused_in_words(address, parts):
 
 
 plain = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=5)
-fields = st.sampled_from(["sequence", "stamp_ns", "time", "frame_id", "sound_rate", "fps", "arrays", "policy", "name"])
+fields = st.sampled_from(
+    ["sequence", "stamp_ns", "time", "frame_id", "sound_rate", "fps", "arrays", "policy", "name"]
+)
 bodies = st.dictionaries(
-    fields | st.text(max_size=3), plain | st.lists(plain, max_size=3) | st.dictionaries(plain, plain, max_size=2)
+    fields | st.text(max_size=3),
+    plain | st.lists(plain, max_size=3) | st.dictionaries(plain, plain, max_size=2),
 )
 
 
@@ -194,7 +195,15 @@ def test_headers_that_are_none(address, header, reason):
 
 
 @pytest.mark.parametrize(
-    "body", [{"fps": 0}, {"fps": "x"}, {"arrays": ["everything"]}, {"policy": "none"}, {"name": 7}, {"name": "x" * 300}]
+    "body",
+    [
+        {"fps": 0},
+        {"fps": "x"},
+        {"arrays": ["everything"]},
+        {"policy": "none"},
+        {"name": 7},
+        {"name": "x" * 300},
+    ],
 )
 def test_a_hello_that_asks_for_what_there_is_not(address, body):
     with raw_socket(address) as socket:
@@ -252,7 +261,7 @@ def test_a_client_connects_again_after_the_node_was_restarted(predictor, tmp_pat
         ended.set()
         thread.join()
         client._timeout = 0.3
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLostError):
             client.step(image)
         ended, thread = start()
         client._timeout = 5
@@ -363,10 +372,10 @@ def test_only_clients_with_keys_are_let_in(tmp_path):
         address = node.address.replace("0.0.0.0", "127.0.0.1")
         with NodeClient(address, keys=ours) as client:
             assert client.step(pictures(1)[0]).sequence == 0
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLostError):
             NodeClient(address, timeout=1)
         for keys in (key_folder_of(ours, theirs), theirs):
-            with pytest.raises(ConnectionLost):
+            with pytest.raises(ConnectionLostError):
                 NodeClient(address, timeout=1, keys=keys)
         with NodeClient(address, keys=ours) as client:
             assert client.step(pictures(1)[0]).sequence == 0
@@ -374,7 +383,7 @@ def test_only_clients_with_keys_are_let_in(tmp_path):
 
 
 def test_a_client_of_nobody(tmp_path):
-    with pytest.raises(ConnectionLost, match="start one with gasp node"):
+    with pytest.raises(ConnectionLostError, match="start one with gasp node"):
         NodeClient(f"ipc://{tmp_path}/nobody", timeout=0.2)
     with pytest.raises(UsageError, match="is no address"):
         NodeClient("127.0.0.1:5577")

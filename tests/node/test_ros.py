@@ -66,7 +66,10 @@ def test_faces():
     [face] = got.detections
     check_header(face.header)
     assert face.id == "7"
-    assert [(h.hypothesis.class_id, h.hypothesis.score) for h in face.results] == [("face", 0.9), ("attention", 0.25)]
+    assert [(h.hypothesis.class_id, h.hypothesis.score) for h in face.results] == [
+        ("face", 0.9),
+        ("attention", 0.25),
+    ]
     centre = face.bbox.center.position
     assert (centre.x, centre.y, face.bbox.size_x, face.bbox.size_y) == (25, 40, 30, 40)
     nobody = through_ros(faces_message(a_result(faces=[]), TYPES), "vision_msgs/msg/Detection2DArray")

@@ -72,7 +72,12 @@ def test_native_objects_are_what_was_said():
         {"protocol": "gasp", "version": 2, "kind": "frame"},
         {"protocol": "gasp", "version": 1, "kind": 3},
         {"protocol": "gasp", "version": 1, "kind": "frame", "arrays": {"image": 3}},
-        {"protocol": "gasp", "version": 1, "kind": "frame", "arrays": {"image": {"encoding": "gif", "data": None}}},
+        {
+            "protocol": "gasp",
+            "version": 1,
+            "kind": "frame",
+            "arrays": {"image": {"encoding": "gif", "data": None}},
+        },
         {
             "protocol": "gasp",
             "version": 1,
@@ -106,7 +111,16 @@ def test_a_robot_is_answered_and_nothing_is_left_of_the_broker(tmp_path):
     robot = [sys.executable, "-c", ROBOT, str(pub), str(sub), str(tmp_path / "image.npy")]
     with running_node() as node:
         relay = subprocess.Popen(
-            [sys.executable, EXAMPLE, "--address", node.address, "--pub-port", str(pub), "--sub-port", str(sub)],
+            [
+                sys.executable,
+                EXAMPLE,
+                "--address",
+                node.address,
+                "--pub-port",
+                str(pub),
+                "--sub-port",
+                str(sub),
+            ],
             stdout=subprocess.PIPE,
             text=True,
             env=ENVIRONMENT,

@@ -32,6 +32,8 @@ OPTIONAL = {
     "tensorboard": "gasp train with the logger tensorboard",
     "comet_ml": "gasp train with the logger comet",
     "matplotlib": "figures of gasp train",
+    "pyzmq": "gasp node and gasp.NodeClient",
+    "wrapyfi": "gasp.node.wrapyfi",
     "py7zr": "published files that are 7z archives",
     "pyarrow": "fixations in Parquet files",
 }

@@ -31,22 +31,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.epilog = EPILOG
     serving = parser.add_argument_group("serving")
-    serving.add_argument("--address", default=ADDRESS, metavar="ADDRESS", help="tcp:// or ipc:// (%(default)s)")
-    serving.add_argument("--keys", type=Path, metavar="FOLDER", help="CURVE keys: only clients in it are served")
+    serving.add_argument(
+        "--address", default=ADDRESS, metavar="ADDRESS", help="tcp:// or ipc:// (%(default)s)"
+    )
+    serving.add_argument(
+        "--keys", type=Path, metavar="FOLDER", help="CURVE keys: only clients in it are served"
+    )
     serving.add_argument("--make-keys", type=Path, metavar="FOLDER", help="only make such keys")
     serving.add_argument(
         "--limit", type=float, default=LIMIT_MIB, metavar="MIB", help="largest message (%(default)s)"
     )
     serving.add_argument("--clients", type=int, default=8, metavar="N", help="at the same time (%(default)s)")
     serving.add_argument(
-        "--idle", type=float, default=60, metavar="SECONDS", help="forget a client that is silent (%(default)s)"
+        "--idle",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="forget a client that is silent (%(default)s)",
     )
     serving.add_argument(
-        "--status", type=float, default=10, metavar="SECONDS", help="between two lines of status (%(default)s)"
+        "--status",
+        type=float,
+        default=10,
+        metavar="SECONDS",
+        help="between two lines of status (%(default)s)",
     )
     looking = parser.add_argument_group("prediction")
     looking.add_argument(
-        "--pipeline", metavar="NAME|FILE", help="a preset (see gasp presets), or a YAML or JSON file (default)"
+        "--pipeline",
+        metavar="NAME|FILE",
+        help="a preset (see gasp presets), or a YAML or JSON file (default)",
     )
     looking.add_argument("--cues", metavar="A,B,...", help="only these cues of the pipeline (all)")
     looking.add_argument(
@@ -97,7 +111,12 @@ def _serving(options: argparse.Namespace) -> NodeSettings:
     from gasp.errors import UsageError
     from gasp.node.settings import NodeSettings
 
-    for name, least, most in (("limit", 0.1, 1024), ("clients", 1, 1000), ("idle", 0.1, 1e6), ("status", 0.1, 1e6)):
+    for name, least, most in (
+        ("limit", 0.1, 1024),
+        ("clients", 1, 1000),
+        ("idle", 0.1, 1e6),
+        ("status", 0.1, 1e6),
+    ):
         value = getattr(options, name)
         if not least <= value <= most:
             raise UsageError(f"--{name} must be in {least:g}..{most:g}, not {value:g}")
@@ -133,7 +152,9 @@ def _status_line(status: dict[str, Any]) -> str:
         f"load {100 * status['load']:.0f} %"
     )
     if status["latency_median"] is not None:
-        line += f", latency {1000 * status['latency_median']:.0f} ms ({1000 * status['latency_p95']:.0f} at 95 %)"
+        line += (
+            f", latency {1000 * status['latency_median']:.0f} ms ({1000 * status['latency_p95']:.0f} at 95 %)"
+        )
     return line
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +17,7 @@ from gasp.errors import InputError, UsageError
 from gasp.messages import Encoded, Limits, Message, ProtocolError, pack, unpack
 from gasp.node.keys import CLIENT, SERVER, read_key
 from gasp.node.protocol import ADDRESS, Policy, check_picture
-from gasp.node.zeromq import check_address, load_zmq
+from gasp.node.zeromq import check_address, load_zmq, set_options
 
 _LIMITS = Limits(message=2**30)
 """Of what the node sends, which its client trusts."""
@@ -30,7 +32,7 @@ class NodeError(InputError):
         self.sequence = sequence
 
 
-class ConnectionLost(InputError):
+class ConnectionLostError(InputError):
     """The node is not there, or not there any more. The next request connects again."""
 
 
@@ -93,9 +95,10 @@ class NodeResult:
         """The result in a message of the kind "result". Raises :class:`ProtocolError`."""
         body, arrays = message.body, {name: message.array(name) for name in message.arrays}
         try:
+            values: dict[str, Any] = {name: body[name] for name in _SAME}
+            values |= {name: tuple(body[name]) for name in _TUPLES}
             return cls(
-                **{name: body[name] for name in _SAME},
-                **{name: tuple(body[name]) for name in _TUPLES},
+                **values,
                 faces=[NodeFace(**{**face, "box": tuple(face["box"])}) for face in body["faces"]],
                 map=arrays.pop("map", None),
                 arrays=arrays,
@@ -141,7 +144,7 @@ class NodeClient:
         keys: folder with client.key_secret and server.key, where the node asks for keys.
 
     Raises:
-        ConnectionLost: No node answers.
+        ConnectionLostError: No node answers.
         NodeError: It serves too many clients already.
         UsageError: ZeroMQ is missing, or an argument does not fit.
 
@@ -171,6 +174,7 @@ class NodeClient:
         self._socket: Any = None
         self._monitor: Any = None
         self._count = 0
+        self._early: deque[Message] = deque()
         self.welcome: dict[str, Any] = {}
         try:
             self._connect()
@@ -189,10 +193,8 @@ class NodeClient:
     def close(self) -> None:
         """Say goodbye, so that the node forgets this stream at once."""
         if self._socket is not None:
-            try:
+            with suppress(self._zmq.ZMQError):  # nobody is there who could forget
                 self._socket.send_multipart(pack(Message("bye")), self._zmq.NOBLOCK)
-            except self._zmq.ZMQError:
-                pass  # nobody is there who could forget
             self._hang_up(linger=200)
         self._context.destroy(linger=200)
 
@@ -223,7 +225,7 @@ class NodeClient:
             complete.
 
         Raises:
-            ConnectionLost: The node does not answer in time, or ended.
+            ConnectionLostError: The node does not answer in time, or ended.
             NodeError: It refuses the frame.
         """
         message = self._frame(image, sequence, stamp_ns, time, frame_id, sound, sound_rate)
@@ -247,9 +249,10 @@ class NodeClient:
         sound: NDArray[np.float32] | None = None,
         sound_rate: int | None = None,
     ) -> int:
-        """Send a frame as :meth:`step` does and do not wait; its number. Every frame has one reply, for :meth:`receive`.
+        """Send a frame as :meth:`step` does and do not wait; its number.
 
-        Not to be mixed with :meth:`step`, which pays no heed to replies to other frames.
+        Every frame has one reply, for :meth:`receive`. Not to be mixed with :meth:`step`, which pays no heed to replies
+        to other frames.
         """
         message = self._frame(image, sequence, stamp_ns, time, frame_id, sound, sound_rate)
         self._send(message, self._deadline())
@@ -259,26 +262,33 @@ class NodeClient:
         """The next reply to a frame that was sent; waits at most ``timeout`` seconds.
 
         Raises:
-            ConnectionLost: None came in time, or the connection is lost.
+            ConnectionLostError: None came in time, or the connection is lost.
             NodeError: A frame was refused.
         """
         return self._receive(self._deadline(timeout))
 
     def flush(self) -> list[NodeResult]:
-        """Results of the frames that wait for later ones; what is sent afterwards begins a new stream."""
-        results = []
+        """Results of all frames that were sent and have none yet; what is sent afterwards begins a new stream."""
+        results: list[NodeResult] = []
+        asked = False
         while True:
-            reply = self._ask(Message("flush"))
-            if reply.result is None:
+            deadline = self._deadline()
+            if not asked:
+                self._send(Message("flush"), deadline)
+            reply = self._receive(deadline)
+            # Frames that were sent before are answered first.
+            asked = reply.answers is not None
+            if reply.result is not None:
+                results.append(reply.result)
+            if reply.kind == "done":
                 return results
-            results.append(reply.result)
 
     def status(self) -> dict[str, Any]:
         """How the node is doing: clients, results per second, delays, load."""
         deadline = self._deadline()
         self._send(Message("status"), deadline)
-        while (message := self._receive_message(deadline)).kind != "status":
-            pass
+        while (message := self._receive_new(deadline)).kind != "status":
+            self._early.append(message)
         return message.body
 
     def _frame(
@@ -306,18 +316,18 @@ class NodeClient:
         return Message("frame", body, arrays)
 
     def _ask(self, message: Message) -> NodeReply:
+        """Send a frame, and wait for its own reply: late ones to frames whose time was up may come first."""
         deadline = self._deadline()
         self._send(message, deadline)
-        sequence = message.body.get("sequence")
+        sequence = message.body["sequence"]
         while True:
-            # Late replies to frames whose time was up may come first.
             try:
                 reply = self._receive(deadline)
             except NodeError as error:
-                if sequence is None or error.sequence in (sequence, None):
+                if error.sequence in (sequence, None):
                     raise
                 continue
-            if sequence is None or reply.answers == sequence:
+            if reply.answers == sequence:
                 return reply
 
     def _deadline(self, timeout: float | None = None) -> float:
@@ -349,8 +359,11 @@ class NodeClient:
                 return NodeReply(message.kind, body.get("answers"))
 
     def _receive_message(self, deadline: float) -> Message:
+        return self._early.popleft() if self._early else self._receive_new(deadline)
+
+    def _receive_new(self, deadline: float) -> Message:
         if self._socket is None:
-            raise ConnectionLost(f"There is no connection to {self.address}: send something first.")
+            raise ConnectionLostError(f"There is no connection to {self.address}: send something first.")
         self._wait(self._zmq.POLLIN, deadline)
         return unpack([frame.buffer for frame in self._socket.recv_multipart(copy=False)], _LIMITS)
 
@@ -359,15 +372,23 @@ class NodeClient:
     def _connect(self) -> None:
         zmq = self._zmq
         socket = self._context.socket(zmq.DEALER)
-        socket.linger = 0
-        # Nothing is queued for a node that is not there.
-        socket.immediate = 1
-        socket.ipv6 = "[" in self.address
-        socket.heartbeat_ivl, socket.heartbeat_timeout = 5000, 15000
+        set_options(
+            socket,
+            linger=0,
+            immediate=1,  # nothing is queued for a node that is not there
+            ipv6="[" in self.address,
+            heartbeat_ivl=5000,
+            heartbeat_timeout=15000,
+        )
         if self._keys is not None:
             own = read_key(self._keys / f"{CLIENT}.key_secret", secret=True)
-            socket.curve_publickey, socket.curve_secretkey = own.public, own.secret
-            socket.curve_serverkey = read_key(self._keys / f"{SERVER}.key", secret=False).public
+            server = read_key(self._keys / f"{SERVER}.key", secret=False)
+            set_options(
+                socket,
+                curve_publickey=own.public,
+                curve_secretkey=own.secret,
+                curve_serverkey=server.public,
+            )
         self._socket = socket
         self._monitor = socket.get_monitor_socket(
             zmq.EVENT_DISCONNECTED
@@ -394,7 +415,7 @@ class NodeClient:
                 raise NodeError(str(message.body.get("reason")), str(message.body.get("code")))
 
     def _wait(self, event: int, deadline: float, *, greeting: bool = False) -> None:
-        """Until the socket can be read or written. Raises :class:`ConnectionLost`."""
+        """Until the socket can be read or written. Raises :class:`ConnectionLostError`."""
         zmq = self._zmq
         poller = zmq.Poller()
         poller.register(self._socket, event)
@@ -407,13 +428,13 @@ class NodeClient:
             if self._monitor in ready:
                 self._hear_monitor(greeting=greeting)
                 if self._socket is None:
-                    raise ConnectionLost(
+                    raise ConnectionLostError(
                         f"The connection to the node at {self.address} was lost: it has ended, or what was sent was no "
                         "message that it takes. The next request connects again."
                     )
             elif left <= 0:
                 self._hang_up()
-                raise ConnectionLost(
+                raise ConnectionLostError(
                     f"No node answers at {self.address}: start one with gasp node."
                     if greeting
                     else f"The node at {self.address} did not answer within {self._timeout:g} s."
@@ -432,7 +453,7 @@ class NodeClient:
                 continue
             self._hang_up()
             if event in (zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL):
-                raise ConnectionLost(
+                raise ConnectionLostError(
                     f"The node at {self.address} does not let us in: it wants other keys (keys=FOLDER)."
                 )
             return
@@ -442,3 +463,4 @@ class NodeClient:
             self._socket.disable_monitor()
             self._socket.close(linger)
             self._socket = self._monitor = None
+        self._early.clear()

@@ -42,7 +42,9 @@ def make_keys(folder: Path) -> list[Path]:
     """
     zmq = load_zmq()
     if not zmq.has("curve"):
-        raise UsageError("this ZeroMQ was built without CURVE (libsodium): pip install --force-reinstall pyzmq")
+        raise UsageError(
+            "this ZeroMQ was built without CURVE (libsodium): pip install --force-reinstall pyzmq"
+        )
     files: dict[Path, str] = {}
     for name, public_folder in ((SERVER, folder), (CLIENT, folder / CLIENTS)):
         public, secret = (key.decode() for key in zmq.curve_keypair())
@@ -66,7 +68,9 @@ def read_key(path: Path, *, secret: bool) -> KeyPair:
     try:
         public, hidden = zmq.auth.load_certificate(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no file of a CURVE key: gasp node --make-keys FOLDER makes them.") from error
+        raise InputError(
+            f"{path} is no file of a CURVE key: gasp node --make-keys FOLDER makes them."
+        ) from error
     if secret and not hidden:
         raise InputError(f"{path} holds no secret key; name the file that ends in .key_secret.")
     if any(len(key) != 40 for key in (public, hidden) if key):

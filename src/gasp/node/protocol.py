@@ -43,7 +43,7 @@ Code: TypeAlias = Literal["message", "hello", "frame", "full", "failed", "ending
 many clients; computing failed; the node is ending."""
 
 
-class Refusal(InputError):
+class RefusedError(InputError):
     """A request that is not served. ``code``: why, for programs; the message is for people."""
 
     def __init__(self, code: Code, reason: str) -> None:
@@ -77,18 +77,20 @@ class Hello:
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> Hello:
-        """The settings in the body of a hello. Raises :class:`Refusal`."""
+        """The settings in the body of a hello. Raises :class:`RefusedError`."""
         usual = cls()
         name, fps = body.get("name", usual.name), body.get("fps", usual.fps)
         arrays, policy = body.get("arrays", list(usual.arrays)), body.get("policy", usual.policy)
         if not isinstance(name, str) or len(name) > _LONGEST_NAME:
-            raise Refusal("hello", f"name must be a text of at most {_LONGEST_NAME} characters.")
+            raise RefusedError("hello", f"name must be a text of at most {_LONGEST_NAME} characters.")
         if not is_number(fps) or not 0.1 <= fps <= 1000:
-            raise Refusal("hello", f"fps must be a number in 0.1..1000, not {_shown(fps)}.")
+            raise RefusedError("hello", f"fps must be a number in 0.1..1000, not {_shown(fps)}.")
         if not isinstance(arrays, list) or not all(array in ARRAYS for array in arrays):
-            raise Refusal("hello", f"arrays must be a list of {', '.join(ARRAYS)}, not {_shown(arrays)}.")
+            raise RefusedError(
+                "hello", f"arrays must be a list of {', '.join(ARRAYS)}, not {_shown(arrays)}."
+            )
         if policy not in POLICIES:
-            raise Refusal("hello", f"policy must be one of {', '.join(POLICIES)}, not {_shown(policy)}.")
+            raise RefusedError("hello", f"policy must be one of {', '.join(POLICIES)}, not {_shown(policy)}.")
         return cls(name, float(fps), tuple(array for array in ARRAYS if array in arrays), policy)
 
 
@@ -109,36 +111,36 @@ class Tag:
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> Tag:
-        """The tag in the body of a frame. Raises :class:`Refusal`."""
+        """The tag in the body of a frame. Raises :class:`RefusedError`."""
         stamp, time = body.get("stamp_ns"), body.get("time")
         frame_id, rate = body.get("frame_id", ""), body.get("sound_rate")
         if stamp is not None and not is_whole(stamp, -(2**63), 2**64 - 1):
-            raise Refusal("frame", "stamp_ns must be a whole number of nanoseconds in 64 bits.")
+            raise RefusedError("frame", "stamp_ns must be a whole number of nanoseconds in 64 bits.")
         if time is not None and not (is_number(time) and abs(time) <= LATEST):
-            raise Refusal("frame", f"time must be seconds of at most {LATEST:.0e}, not {_shown(time)}.")
+            raise RefusedError("frame", f"time must be seconds of at most {LATEST:.0e}, not {_shown(time)}.")
         if not isinstance(frame_id, str) or len(frame_id) > _LONGEST_NAME:
-            raise Refusal("frame", f"frame_id must be a text of at most {_LONGEST_NAME} characters.")
+            raise RefusedError("frame", f"frame_id must be a text of at most {_LONGEST_NAME} characters.")
         if rate is not None and not is_whole(rate, 1000, _LOUDEST_RATE):
-            raise Refusal(
+            raise RefusedError(
                 "frame", f"sound_rate must be a whole number in 1000..{_LOUDEST_RATE}, not {_shown(rate)}."
             )
         return cls(read_sequence(body), stamp, None if time is None else float(time), frame_id, rate)
 
 
 def read_sequence(body: dict[str, Any]) -> int | None:
-    """The number of a frame, None without. Raises :class:`Refusal`."""
+    """The number of a frame, None without. Raises :class:`RefusedError`."""
     sequence = body.get("sequence")
     if sequence is not None and not is_whole(sequence, 0, 2**64 - 1):
-        raise Refusal("frame", f"sequence must be a whole number in 0..2^64-1, not {_shown(sequence)}.")
+        raise RefusedError("frame", f"sequence must be a whole number in 0..2^64-1, not {_shown(sequence)}.")
     return sequence
 
 
 def read_image(message: Message) -> NDArray[np.uint8]:
-    """The picture of a frame, uint8 RGB (h, w, 3), the caller's own. Raises :class:`Refusal`."""
+    """The picture of a frame, uint8 RGB (h, w, 3), the caller's own. Raises :class:`RefusedError`."""
     try:
         image = message.array("image")
     except ProtocolError as error:
-        raise Refusal("frame", str(error)) from error
+        raise RefusedError("frame", str(error)) from error
     if image.dtype == np.uint8 and image.ndim == 2:
         image = np.repeat(image[:, :, None], 3, axis=2)
     check_picture(image)
@@ -146,23 +148,23 @@ def read_image(message: Message) -> NDArray[np.uint8]:
 
 
 def check_picture(image: NDArray[Any]) -> None:
-    """Raises :class:`Refusal` for what is no picture, uint8 RGB (h, w, 3)."""
+    """Raises :class:`RefusedError` for what is no picture, uint8 RGB (h, w, 3)."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise Refusal("frame", f"image must be uint8 RGB (h, w, 3), not {image.dtype} {image.shape}.")
+        raise RefusedError("frame", f"image must be uint8 RGB (h, w, 3), not {image.dtype} {image.shape}.")
 
 
 def read_sound(message: Message) -> NDArray[np.float32] | None:
-    """The sound of a frame as mono float32 (n,), None without. Raises :class:`Refusal`."""
+    """The sound of a frame as mono float32 (n,), None without. Raises :class:`RefusedError`."""
     sound = message.arrays.get("sound")
     if sound is None:
         return None
     sound = message.array("sound")
     if sound.dtype != np.float32 or sound.ndim not in (1, 2) or sound.shape[1:] > (_MOST_CHANNELS,):
-        raise Refusal(
+        raise RefusedError(
             "frame", f"sound must be float32 (n,) or (n, channels), not {sound.dtype} {sound.shape}."
         )
     if sound.ndim == 2 and not sound.shape[1]:
-        raise Refusal("frame", "sound has no channels.")
+        raise RefusedError("frame", "sound has no channels.")
     # Damaged samples are silence, as they are to the cues.
     clean = np.nan_to_num(sound, nan=0.0, posinf=0.0, neginf=0.0)
     return np.asarray(clean if clean.ndim == 1 else clean.mean(axis=1), np.float32)
@@ -170,7 +172,7 @@ def read_sound(message: Message) -> NDArray[np.float32] | None:
 
 def error_reply(error: InputError, sequence: int | None = None) -> Message:
     """The answer to a request that is not served."""
-    code = error.code if isinstance(error, Refusal) else "message"
+    code = error.code if isinstance(error, RefusedError) else "message"
     body: dict[str, Any] = {"reason": str(error), "code": code}
     if sequence is not None:
         body["sequence"] = sequence

@@ -50,12 +50,14 @@ def read_image(message: Any) -> NDArray[np.uint8]:
     """
     channels = _CHANNELS.get(message.encoding)
     if channels is None:
-        raise InputError(f"Images of the encoding {message.encoding!r} are not read: {', '.join(_CHANNELS)} are.")
+        raise InputError(
+            f"Images of the encoding {message.encoding!r} are not read: {', '.join(_CHANNELS)} are."
+        )
     height, width, step = int(message.height), int(message.width), int(message.step)
     data = np.frombuffer(memoryview(message.data), np.uint8)
     if not height or step < width * channels or data.size < height * step:
         raise InputError(
-            f"An image of {width} x {height} {message.encoding} with rows of {step} bytes cannot have {data.size} bytes."
+            f"An image of {width} x {height} {message.encoding} in rows of {step} bytes cannot have {data.size} bytes."
         )
     rows = data[: height * step].reshape(height, step)[:, : width * channels]
     pixels = rows.reshape(height, width, channels)

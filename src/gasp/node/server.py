@@ -23,12 +23,12 @@ from gasp.messages import VERSION, Limits, Message, ProtocolError, pack
 from gasp.messages.message import Part, read_header
 from gasp.node.keys import SERVER, allowed_clients, read_key
 from gasp.node.meter import Meter
-from gasp.node.protocol import AXES, Hello, Refusal, Tag, error_reply, limits_of
+from gasp.node.protocol import AXES, Hello, RefusedError, Tag, error_reply, limits_of
 from gasp.node.settings import NodeSettings
 from gasp.node.stream import Stream
 from gasp.node.turns import Job, Turns
 from gasp.node.worker import Client, Worker
-from gasp.node.zeromq import load_zmq
+from gasp.node.zeromq import load_zmq, set_options
 from gasp.pipeline.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class NodeServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        refusal = error_reply(Refusal("ending", "The node is ending."))
+        refusal = error_reply(RefusedError("ending", "The node is ending."))
         for client, job in self._turns.close():
             said = Message("error", {**refusal.body, **_sequence_of(job)})
             self._send(client.identity, client.delimited, said)
@@ -170,16 +170,21 @@ class NodeServer:
         zmq, address = self._zmq, self.settings.address
         _check_free(address)
         socket = self._context.socket(zmq.ROUTER)
-        socket.linger = _LAST_WORDS_MS
-        # Of each part, before memory is taken for it; that of the whole message is checked below.
-        socket.maxmsgsize = self.settings.limit
-        # What waits in ZeroMQ's own queues is bounded per client too.
-        socket.rcvhwm, socket.sndhwm = 4, 32
-        # A client that is gone, or that reads nothing, is an error and not silence.
-        socket.router_mandatory = 1
-        socket.handshake_ivl = 5000
-        socket.heartbeat_ivl, socket.heartbeat_timeout = 5000, 15000
-        socket.ipv6 = "[" in address
+        set_options(
+            socket,
+            linger=_LAST_WORDS_MS,
+            # Of each part, before memory is taken for it; that of the whole message is checked below.
+            maxmsgsize=self.settings.limit,
+            # What waits in ZeroMQ's own queues is bounded per client too.
+            rcvhwm=4,
+            sndhwm=32,
+            # A client that is gone, or that reads nothing, is an error and not silence.
+            router_mandatory=1,
+            handshake_ivl=5000,
+            heartbeat_ivl=5000,
+            heartbeat_timeout=15000,
+            ipv6="[" in address,
+        )
         if self.settings.keys is not None:
             self._lock(socket, self.settings.keys)
         try:
@@ -199,13 +204,13 @@ class NodeServer:
         self._doorman = ThreadAuthenticator(self._context)
         self._doorman.start()
         self._doorman.configure_curve(domain="*", location=str(clients))
-        socket.curve_server = True
-        socket.curve_publickey, socket.curve_secretkey = own.public, own.secret
+        set_options(socket, curve_server=True, curve_publickey=own.public, curve_secretkey=own.secret)
 
     def _make_bell(self) -> tuple[Any, Any]:
         """Two ends of a wire on which the worker rings when there is a reply."""
         bell, rope = self._context.socket(self._zmq.PAIR), self._context.socket(self._zmq.PAIR)
-        bell.linger = rope.linger = 0
+        for end in (bell, rope):
+            set_options(end, linger=0)
         bell.bind("inproc://bell")
         rope.connect("inproc://bell")
         return bell, rope
@@ -226,6 +231,8 @@ class NodeServer:
     def _send_replies(self) -> None:
         while self._replies:
             client, message = self._replies.popleft()
+            client.open -= 1
+            client.seen = time.monotonic()
             self._send(client.identity, client.delimited, message)
 
     def _send(self, identity: bytes, delimited: bool, message: Message) -> None:
@@ -268,7 +275,9 @@ class NodeServer:
             # A fault of ours must not end the node for all others.
             log.exception("a request could not be handled")
             self._refused += 1
-            reply = error_reply(Refusal("failed", f"A fault of the node: {type(error).__name__}: {error}."))
+            reply = error_reply(
+                RefusedError("failed", f"A fault of the node: {type(error).__name__}: {error}.")
+            )
         if reply is not None:
             self._send(identity, delimited, reply)
 
@@ -284,9 +293,11 @@ class NodeServer:
         if kind == "status":
             return Message("status", self.status())
         if kind not in ("frame", "flush", "bye"):
-            raise Refusal("message", f"Unknown kind {kind[:60]!r}; known are hello, frame, flush, bye, status.")
+            raise RefusedError(
+                "message", f"Unknown kind {kind[:60]!r}; known are hello, frame, flush, bye, status."
+            )
         if client is None:
-            raise Refusal("hello", "Say hello first; a client that is silent for long is forgotten.")
+            raise RefusedError("hello", "Say hello first; a client that is silent for long is forgotten.")
         if kind == "bye":
             self._forget(identity)
             return Message("bye")
@@ -295,7 +306,7 @@ class NodeServer:
     def _greet(self, identity: bytes, delimited: bool, body: dict[str, Any]) -> Message:
         hello = Hello.read(body)
         if identity not in self._clients and len(self._clients) >= self.settings.clients:
-            raise Refusal("full", f"{len(self._clients)} clients are served already, and no more.")
+            raise RefusedError("full", f"{len(self._clients)} clients are served already, and no more.")
         self._forget(identity)
         self._clients[identity] = Client(identity, delimited, hello)
         log.info("client %r came", hello.name)
@@ -305,6 +316,7 @@ class NodeServer:
     def _queue(self, client: Client, job: Job) -> Message | None:
         client.frames += job.tag is not None
         refused = self._turns.offer(client, job, client.hello.policy)
+        client.open += refused is None
         if refused is None:
             return None
         client.dropped += refused.tag is not None
@@ -323,8 +335,10 @@ class NodeServer:
             self._send(identity, client.delimited, Message("dropped", _sequence_of(job)))
 
     def _forget_idle(self) -> None:
+        """Whoever waits for us is not idle."""
         longest = time.monotonic() - self.settings.idle
-        for identity in [one for one, client in self._clients.items() if client.seen < longest]:
+        idle = [one for one, client in self._clients.items() if client.seen < longest and not client.open]
+        for identity in idle:
             self._forget(identity)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gasp.errors import GaspError
 from gasp.messages import Message
 from gasp.node.outcome import result_message
-from gasp.node.protocol import Hello, Refusal, Tag, read_image, read_sound
+from gasp.node.protocol import Hello, RefusedError, Tag, read_image, read_sound
 from gasp.pipeline.pipeline import Pipeline
 from gasp.pipeline.prediction import Prediction
 from gasp.pipeline.predictor import Predictor
@@ -40,9 +40,9 @@ class Stream:
     """Frames of one client in, results out, in order.
 
     Time on the pipeline's clock always goes forward: a frame whose time is not after that of the one before, or more
-    than :data:`LONGEST_GAP` after it, counts as one step later, and those that follow it are shifted likewise. A picture
-    of another size, and a failure, begin the stream anew: nothing is remembered of what was before, people get new
-    identities.
+    than :data:`LONGEST_GAP` after it, counts as one step later, and those that follow it are shifted likewise. A
+    picture of another size, and a failure, begin the stream anew: nothing is remembered of what was before, people get
+    new identities.
     """
 
     def __init__(self, predictor: Predictor, hello: Hello) -> None:
@@ -55,9 +55,7 @@ class Stream:
         self._begin()
 
     def _begin(self) -> None:
-        self._pipeline = Pipeline(
-            self._predictor.settings, self._predictor.networks, step=self.hello.step
-        )
+        self._pipeline = Pipeline(self._predictor.settings, self._predictor.networks, step=self.hello.step)
         self._index = 0
         self._size: tuple[int, ...] | None = None
         self._resampler: tuple[int, soxr.ResampleStream] | None = None
@@ -83,7 +81,7 @@ class Stream:
             decoded: seconds that decoding took, likewise.
 
         Raises:
-            Refusal: The frame cannot be used, or computing failed, and then all frames that had no result yet are lost.
+            RefusedError: The frame cannot be used; or computing failed, and frames that had no result yet are lost.
         """
         image, sound = read_image(message), read_sound(message)
         sequence = self._count if tag.sequence is None else tag.sequence
@@ -133,7 +131,7 @@ class Stream:
             diagnostics = {**sent.diagnostics, "events": dict(new)}
             self._ready.append(result_message(prediction, sent.tag, self.hello.arrays, diagnostics))
 
-    def _failed(self, error: Exception) -> Refusal:
+    def _failed(self, error: Exception) -> RefusedError:
         """What to tell the client; the stream begins anew."""
         lost = [sent.tag.sequence for sent in self._sent]
         self._sent.clear()
@@ -141,7 +139,7 @@ class Stream:
             log.warning("a frame could not be computed: %s: %s", type(error).__name__, error)
         self._begin()
         what = str(error) if isinstance(error, GaspError) else f"{type(error).__name__}: {error}"
-        return Refusal(
+        return RefusedError(
             "failed", f"Computing failed ({what}); frames without a result: {lost}. The stream begins anew."
         )
 

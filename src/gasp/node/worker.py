@@ -12,7 +12,7 @@ from typing import TypeAlias
 from gasp.errors import GaspError, InputError
 from gasp.messages import Limits, Message
 from gasp.node.meter import Meter
-from gasp.node.protocol import Hello, Refusal, error_reply
+from gasp.node.protocol import Hello, RefusedError, error_reply
 from gasp.node.stream import Stream
 from gasp.node.turns import Job, Turns
 from gasp.pipeline.predictor import Predictor
@@ -24,13 +24,14 @@ log = logging.getLogger(__name__)
 class Client:
     """Somebody who said hello. ``delimited``: its socket puts an empty frame before a message, as REQ does.
 
-    ``stream`` belongs to the worker; ``seen`` is on :func:`time.monotonic`.
+    ``stream`` belongs to the worker; ``seen`` is on :func:`time.monotonic`; ``open`` counts requests without a reply.
     """
 
     identity: bytes
     delimited: bool
     hello: Hello
     seen: float = field(default_factory=time.monotonic)
+    open: int = 0
     frames: int = 0
     results: int = 0
     dropped: int = 0
@@ -44,7 +45,9 @@ Reply: TypeAlias = Callable[[Client, Message], None]
 class Worker(threading.Thread):
     """Takes jobs in turns until they are over, and gives each exactly one reply."""
 
-    def __init__(self, predictor: Predictor, turns: Turns[Client], limits: Limits, meter: Meter, reply: Reply) -> None:
+    def __init__(
+        self, predictor: Predictor, turns: Turns[Client], limits: Limits, meter: Meter, reply: Reply
+    ) -> None:
         super().__init__(name="gasp-node-worker", daemon=True)
         self._predictor = predictor
         self._turns = turns
@@ -66,7 +69,7 @@ class Worker(threading.Thread):
                 log.exception("a request could not be served")
                 client.errors += 1
                 what = str(error) if isinstance(error, GaspError) else f"{type(error).__name__}: {error}"
-                refusal = Refusal("failed", f"The request could not be served ({what}).")
+                refusal = RefusedError("failed", f"The request could not be served ({what}).")
                 reply = error_reply(refusal, None if job.tag is None else job.tag.sequence)
             if job.tag is not None and job.tag.sequence is not None:
                 reply.body["answers"] = job.tag.sequence

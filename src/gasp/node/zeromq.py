@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 from gasp.errors import UsageError
 
@@ -15,6 +16,12 @@ def load_zmq() -> ModuleType:
     except ImportError as error:
         raise UsageError("ZeroMQ is not installed: pip install 'gasp-saliency[node]'") from error
     return zmq
+
+
+def set_options(socket: Any, **options: Any) -> None:
+    """Set options of a socket by their names in ZeroMQ, in small letters."""
+    for name, value in options.items():
+        setattr(socket, name, value)
 
 
 def is_local(address: str) -> bool:
@@ -36,6 +43,6 @@ def check_address(address: str) -> str:
     port = rest.rpartition(":")[2]
     if found and kind == "ipc" and rest:
         return address
-    if found and kind == "tcp" and ":" in rest and (port.isdigit() and int(port) < 65536 or port == "*"):
+    if found and kind == "tcp" and ":" in rest and ((port.isdigit() and int(port) < 65536) or port == "*"):
         return address
     raise UsageError(f"{address!r} is no address; use tcp://127.0.0.1:5577 or ipc:///path/of/a/socket")
