@@ -103,10 +103,12 @@ def measure_cost(address: str, frames: list[np.ndarray]) -> dict[str, Any]:
 def measure_shares(address: str, image: np.ndarray, seconds: float) -> dict[str, float]:
     """Shares of results of two clients that always have four frames on their way."""
     counts: Counter[str] = Counter()
-    end = threading.Event()
+    end, both = threading.Event(), threading.Barrier(2)
 
     def push(name: str) -> None:
         with NodeClient(address, name=name, timeout=60) as client:
+            client.step(image)
+            both.wait()
             for _ in range(4):
                 client.send(image)
             while not end.is_set():
@@ -130,7 +132,7 @@ def main() -> None:
     )
     parser.add_argument("--size", default="640x480")
     parser.add_argument("--frames", type=int, default=150)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of the two clients")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of the two clients")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket as sockets
 import subprocess
@@ -35,11 +36,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[RunningNode]:
-    with running_node("--limit", "2", "--idle", "600", "--clients", "64") as node:
+    with running_node("--limit", "2", "--idle", "600", "--clients", "64", "--status", "0.5") as node:
         yield node
         assert ask_status(node)["gasp"] == gasp.__version__
-        status, _, err = node.stop()
+        status, out, err = node.stop()
         assert status == 0
+        events = [json.loads(line) for line in out.splitlines()]
+        assert {event["event"] for event in events} == {"status", "ended"}
+        assert events[-1]["results"] > 0
         assert "Traceback" not in err
         assert "fault" not in err
 

@@ -19,7 +19,7 @@ from gasp.node.keys import CLIENT, SERVER, read_key
 from gasp.node.protocol import ADDRESS, Policy, check_picture
 from gasp.node.zeromq import check_address, load_zmq, set_options
 
-_LIMITS = Limits(message=2**30)
+_LIMITS = Limits(header=2**24, message=2**30)
 """Of what the node sends, which its client trusts."""
 
 

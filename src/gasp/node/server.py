@@ -72,9 +72,13 @@ class NodeServer:
         self._worker = Worker(predictor, self._turns, self._limits, self._meter, self._reply)
 
     def __enter__(self) -> NodeServer:
-        probe = Stream(self._predictor, Hello())
-        # PyTorch takes its time for the first frame; no client should wait for that.
-        probe.step(Message("frame", {}, {"image": np.zeros((180, 320, 3), np.uint8)}), Tag(), 0, 0)
+        try:
+            probe = Stream(self._predictor, Hello())
+            # PyTorch takes its time for the first frame; no client should wait for that.
+            probe.step(Message("frame", {}, {"image": np.zeros((180, 320, 3), np.uint8)}), Tag(), 0, 0)
+        except BaseException:
+            self._end_context()
+            raise
         self._welcome = self._introduce(probe.latency, probe.sound_rate)
         self._worker.start()
         return self
