@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from gasp.config.settings import PredictSettings
 from gasp.cues.cue import Cue, CueResult
 from gasp.errors import InputError, UsageError
-from gasp.messages import unpack
+from gasp.messages import Message, unpack
 from gasp.node import stream as streams
 from gasp.node.client import ConnectionLostError, NodeClient, NodeError
 from gasp.node.keys import make_keys
-from gasp.node.protocol import Tag
+from gasp.node.protocol import Hello, Tag
 from gasp.node.server import NodeServer
 from gasp.node.settings import NodeSettings
 from gasp.node.turns import Job, Turns
@@ -120,6 +120,23 @@ def test_what_cues_could_not_do_is_counted(looking_ahead):
             result = client.step(image)
         assert result.sequence == 0
         assert list(result.diagnostics["events"]) == ["cue glance failed"]
+
+
+def test_what_went_wrong_before_the_first_result_is_told_with_it(predictor, monkeypatch):
+    class Complaining(Pipeline):
+        def step(self, frames, *arguments):
+            self.events.note("something odd")
+            return super().step(frames, *arguments)
+
+    monkeypatch.setattr(streams, "Pipeline", lambda *a, **o: Complaining(*a, cues=[LooksAhead()], **o))
+    stream = streams.Stream(predictor, Hello())
+    results = [stream.step(Message("frame", {}, {"image": i}), Tag(), 0, 0) for i in pictures(4)]
+    counts = [result.body["diagnostics"]["events"] for result in results[2:]]
+    assert counts == [{"something odd": 3}, {"something odd": 1}]
+    # A stream that was flushed in part goes on all the same, anew.
+    assert stream.flush().body["sequence"] == 2
+    assert stream.step(Message("frame", {}, {"image": pictures(1)[0]}), Tag(), 0, 0).body["sequence"] == 3
+    assert [stream.flush().body["sequence"], stream.flush()] == [4, None]
 
 
 def test_a_failure_of_the_pipeline_is_told_and_survived(predictor, monkeypatch):

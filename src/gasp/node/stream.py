@@ -107,10 +107,10 @@ class Stream:
         return self._ready.popleft() if self._ready else None
 
     def flush(self) -> Message | None:
-        """The next result of frames that were sent; None when there is none left. The stream then begins anew."""
+        """The next result of frames that were sent; None when there is none left. What comes next begins anew."""
         if not self._ready:
             self._finish()
-            if not self._ready and self._index:
+            if self._index:
                 self._begin()
         return self._ready.popleft() if self._ready else None
 
@@ -124,10 +124,11 @@ class Stream:
             raise self._failed(error) from error
 
     def _take(self, predictions: list[Prediction]) -> None:
-        events = Counter(self._pipeline.events)
-        new, self._events = events - self._events, events
         for prediction in predictions:
             sent = self._sent.popleft()
+            # Events that no result has told of yet, also those since frames that were complete later.
+            new = Counter(self._pipeline.events) - self._events
+            self._events += new
             diagnostics = {**sent.diagnostics, "events": dict(new)}
             self._ready.append(result_message(prediction, sent.tag, self.hello.arrays, diagnostics))
 

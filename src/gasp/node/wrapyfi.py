@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp.errors import InputError, UsageError
+from gasp.errors import InputError, OutputError, UsageError
 from gasp.messages import VERSION, Encoded, Limits, Message, ProtocolError
 from gasp.messages.pictures import decode_picture, encode_picture
 from gasp.node.client import NodeClient
@@ -36,6 +36,7 @@ PUB_PORT, SUB_PORT = 5555, 5556
 """Of Wrapyfi's broker: the first is listened to, the second published to."""
 
 _PAUSE = 0.002
+_BROKER_SECONDS = 5.0
 
 
 def to_native(message: Message) -> dict[str, Any]:
@@ -82,6 +83,10 @@ class NativePublisher:
         host: where the broker runs, or is to run.
         pub_port: of the broker, for listeners.
         sub_port: of the broker, for publishers.
+
+    Raises:
+        UsageError: Wrapyfi or the middleware is missing.
+        OutputError: There is no broker, and none can be started.
     """
 
     def __init__(
@@ -94,16 +99,19 @@ class NativePublisher:
         sub_port: int = SUB_PORT,
     ) -> None:
         options: dict[str, Any] = {}
+        own = middleware == MIDDLEWARE and not _is_served(host, sub_port)
         if middleware == MIDDLEWARE:
             options = {
                 "socket_ip": host,
                 "socket_pub_port": pub_port,
                 "socket_sub_port": sub_port,
-                "start_proxy_broker": not _is_served(host, sub_port),
+                "start_proxy_broker": own,
                 "proxy_broker_spawn": "thread",
                 "start_pubsub_monitor_broker": False,
             }
         self._endpoint = _endpoint("publishers", topic, middleware, options)
+        if own:
+            _await_broker(host, sub_port)
 
     def publish(self, message: Message) -> None:
         """Send a message to whoever listens."""
@@ -216,6 +224,17 @@ def _endpoint(table: str, topic: str, middleware: str, options: dict[str, Any]) 
     endpoint = found("gasp", topic, carrier="tcp", should_wait=False, **options)
     endpoint.establish()
     return endpoint
+
+
+def _await_broker(host: str, port: int) -> None:
+    """What is published before the broker is there goes nowhere."""
+    deadline = time.monotonic() + _BROKER_SECONDS
+    while not _is_served(host, port):
+        if time.monotonic() >= deadline:
+            raise OutputError(
+                f"No broker of Wrapyfi can be started at {host}:{port}; is {host} this machine?"
+            )
+        time.sleep(0.01)
 
 
 def _is_served(host: str, port: int) -> bool:
