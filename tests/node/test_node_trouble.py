@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ from gasp.node.turns import Job, Turns
 from gasp.node.zeromq import is_local
 from gasp.pipeline.pipeline import Pipeline
 from gasp.pipeline.predictor import Predictor
-from helpers.command import gasp
+from helpers.command import ENVIRONMENT, gasp
 from helpers.nodes import ask, key_folder_of, pictures, raw_socket, receive, running_node, send
 
 
@@ -179,6 +181,7 @@ bodies = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["hello", "frame", "flush", "bye", "status", "result", "x"]), bodies)
 def test_any_body_has_an_answer(address, kind, body):
@@ -335,6 +338,13 @@ def test_the_command_refuses_what_cannot_be_served(tmp_path):
     assert "needs keys" in refused.stderr
     assert gasp("node", "--address", "udp://127.0.0.1:3").returncode == 2
     assert gasp("node", "--clients", "0").returncode == 2
+
+
+def test_what_is_missing_is_named():
+    code = "import sys; sys.modules['zmq'] = None; from gasp.cli.main import main; sys.exit(main(['node']))"
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install 'gasp-saliency[node]'" in done.stderr
 
 
 @pytest.mark.slow

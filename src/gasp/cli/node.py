@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gasp.node.protocol import ADDRESS, LIMIT_MIB
+from gasp.node.zeromq import load_zmq
 
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings
@@ -82,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
         return _make_keys(options)
     serving = _serving(options)
     serving.check()
+    load_zmq()
 
     from gasp.node.server import NodeServer
     from gasp.pipeline.predictor import Predictor
