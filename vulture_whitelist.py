@@ -60,3 +60,14 @@ _.upscale_
 # What the tests of every network ask a row of the table.
 _.small_inputs
 _.one_size
+
+# What users of the node's client call and read; the examples and tests do.
+_.focus_unit
+_.focus_centred
+_.contribution_names
+rclpy_types
+map_message
+focus_message
+faces_message
+frame_message
+relay

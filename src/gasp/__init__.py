@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from gasp import metrics as metrics
     from gasp.networks import create_model as create_model
     from gasp.networks import list_models as list_models
+    from gasp.node.client import NodeClient as NodeClient
     from gasp.pipeline.live import stream as stream
     from gasp.pipeline.predict import predict as predict
     from gasp.weights import load_checkpoint as load_checkpoint
 
 _HOMES = {
+    "NodeClient": "gasp.node.client",
     "create_model": "gasp.networks",
     "list_models": "gasp.networks",
     "load_checkpoint": "gasp.weights",
@@ -27,7 +29,16 @@ _HOMES = {
     "stream": "gasp.pipeline.live",
 }
 
-__all__ = ["__version__", "create_model", "list_models", "load_checkpoint", "metrics", "predict", "stream"]
+__all__ = [
+    "NodeClient",
+    "__version__",
+    "create_model",
+    "list_models",
+    "load_checkpoint",
+    "metrics",
+    "predict",
+    "stream",
+]
 
 
 _renamed.install()

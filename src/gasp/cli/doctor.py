@@ -33,10 +33,11 @@ OPTIONAL = {
     "tensorboard": "gasp train with the logger tensorboard",
     "comet_ml": "gasp train with the logger comet",
     "matplotlib": "figures of gasp train",
+    "pyzmq": "gasp node and gasp.NodeClient",
+    "wrapyfi": "gasp.node.wrapyfi",
     "py7zr": "published files that are 7z archives",
     "pyarrow": "fixations in Parquet files",
     "pylsl": "streams of the Lab Streaming Layer",
-    "pyzmq": "messages over ZeroMQ",
 }
 LOADED = {"pylsl": "pylsl", "pyzmq": "zmq"}
 """Optional packages that stand on a library of the system, by the module to import."""

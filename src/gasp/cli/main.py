@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "predict where people look in videos and pictures",
     "live": "predict while it happens: camera, stream, screen, or a file at its own speed",
     "evaluate": "score predictions against recorded fixations, beside baselines",
+    "node": "predict frames that other programs send, over ZeroMQ",
     "demo": "predict a short clip that ships with the package",
     "presets": "list the pipelines that predict can run, and show what they consist of",
     "models": "list the networks and published checkpoints; export networks",

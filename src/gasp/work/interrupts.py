@@ -53,3 +53,25 @@ def stop_politely() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
+@contextmanager
+def noted_end() -> Iterator[threading.Event]:
+    """Requests to end (Ctrl-C and SIGTERM) only set an event, for loops that look at it often.
+
+    Elsewhere than in the main thread nothing sets it: whoever runs us there deals with signals.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    handlers = {number: signal.signal(number, note) for number in _SIGNALS}
+    try:
+        yield asked
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
