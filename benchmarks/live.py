@@ -57,7 +57,8 @@ def watch(process: subprocess.Popen, sizes: list[float]) -> None:
             pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
         except (OSError, ValueError, IndexError):
             return
-        sizes.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        if pages:  # it is not just ending
+            sizes.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
         time.sleep(1)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gasp.demo import clip_path
 from gasp.video import VideoWriter, open_source
+from helpers.fork_server import ForkServer, forking
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,6 +25,13 @@ def blocks(page: Path, language: str) -> list[str]:
 def commands(page: Path) -> list[str]:
     lines = [line.split("#")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
     return [line for line in lines if line and not line.startswith(MADE_BY_HAND)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    """Runs code and commands in processes of their own."""
+    with forking() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +51,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "code", [pytest.param(b, id=f"{p.stem}-{i}") for p in PAGES for i, b in enumerate(blocks(p, "python"))]
 )
-def test_python_blocks_run(code: str, folder: Path) -> None:
+def test_python_blocks_run(code: str, folder: Path, server: ForkServer) -> None:
     # Blocks of a page may build on the import of an earlier one.
-    done = subprocess.run(
-        [sys.executable, "-c", f"import gasp\n{code}"], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    done = server.run("-c", f"import gasp\n{code}", cwd=folder, timeout=300)
+    assert done.status == 0, done.err
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [pytest.param(c, id=f"{p.stem}: {c}") for p in PAGES for c in commands(p)]
 )
-def test_commands_run(command: str, folder: Path) -> None:
+def test_commands_run(command: str, folder: Path, server: ForkServer) -> None:
     program, *arguments = shlex.split(command)
     assert program == "gasp"
-    done = subprocess.run(
-        [sys.executable, "-m", "gasp", *arguments], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    done = server.run(*arguments, cwd=folder, timeout=300)
+    assert done.status == 0, done.err
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

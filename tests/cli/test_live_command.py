@@ -15,6 +15,7 @@ import pytest
 
 from gasp.cli.main import main
 from gasp.demo import clip_path
+from helpers.command import gasp
 from helpers.streams import MjpegServer
 
 pytestmark = pytest.mark.slow
@@ -49,12 +50,12 @@ def ended(process, timeout=120):
 
 
 def test_lines_of_json_from_a_file_and_a_recording(tmp_path):
-    process = live(
-        clip_path(), "--headless", "--json", "--seconds", 4, "--record", tmp_path, "--pace", 0, "--why", 0
-    )
-    output, errors = ended(process)
-    assert process.returncode == 0, errors
-    lines = [json.loads(line) for line in output.splitlines()]
+    done = gasp(
+        "live", clip_path(), "--headless", "--json", "--seconds", 4, "--record", tmp_path, "--pace", 0, "--why", 0,
+        "--device", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) > 5
     assert all(0 <= line["focus"]["across"] <= 1 and 0 <= line["focus"]["down"] <= 1 for line in lines)
     assert [line["sequence"] for line in lines] == sorted({line["sequence"] for line in lines})
@@ -84,10 +85,9 @@ def test_a_stream_until_it_is_told_to_end(number):
 
 
 def test_a_benchmark_tells_what_it_measured():
-    process = live(clip_path(), "--benchmark", "--json", "--seconds", 3, "--quiet")
-    output, errors = ended(process)
-    assert process.returncode == 0, errors
-    found = json.loads(output)
+    done = gasp("live", clip_path(), "--benchmark", "--json", "--seconds", 3, "--quiet", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
     assert found["received"] == found["results"] + found["dropped"] + found["failed"]
     assert found["frame_alone_ms"] > 0
     assert found["latency_ms"]["total"]["median"] <= found["latency_ms"]["total"]["p99"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from helpers.fork_server import ForkServer
 from helpers.observations import texture
 from helpers.videos import write_video
 
@@ -23,10 +26,22 @@ def arguments(*words: object) -> list[str]:
 
 
 def gasp(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run ``gasp`` with these words to its end."""
-    return subprocess.run(
-        arguments(*words), capture_output=True, text=True, env=ENVIRONMENT, check=False, **options
-    )
+    """Run ``gasp`` with these words to its end; with ``options`` of subprocess in a new interpreter, which is slower."""
+    if options or not hasattr(os, "fork"):
+        return subprocess.run(
+            arguments(*words), capture_output=True, text=True, env=ENVIRONMENT, check=False, **options
+        )
+    done = shared_server().run(*words, env={"COLUMNS": "120"}, timeout=600)
+    assert done.status is not None, f"gasp {words} did not end: {done.err}"
+    return subprocess.CompletedProcess([*map(str, words)], done.status, done.out, done.err)
+
+
+@lru_cache(maxsize=1)
+def shared_server() -> ForkServer:
+    """The one of this test process."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
 
 
 def start_gasp(*words: object) -> subprocess.Popen[str]:

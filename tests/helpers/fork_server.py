@@ -30,7 +30,8 @@ COMMANDS = {
 
 IMPORTED = (
     *COMMANDS.values(), "gasp.runs.inputs", "gasp.runs.generate", "gasp.evaluation.evaluate", "gasp.evaluation.folder",
-    "gasp.datasets.store", "gasp.cues.speaking", "gasp.cues.motion", "gasp.cues.captured", "gasp.cues.faces",
+    "gasp.pipeline.live", "gasp.datasets.store", "gasp.cues.speaking", "gasp.cues.motion", "gasp.cues.captured",
+    "gasp.cues.faces",
     "gasp.cues.image_saliency", "gasp.cli.predict", "gasp.cli.generate", "gasp.cli.evaluate", "gasp.cli.pack",
     "gasp.cli.models", "gasp.cli.presets", "gasp.cli.download", "gasp.cli.doctor", "gasp.training.recipes",
     "rich.progress",
@@ -70,7 +71,7 @@ class ForkServer:
         kill_after: float | None = None,
         watch: Path | None = None,
     ) -> Done:
-        """Runs ``gasp WORDS...`` (or another command, named first).
+        """Runs ``gasp WORDS...``, or another command, named first, or Python code after ``-c``.
 
         Args:
             words: The command line; text, or paths.
@@ -180,9 +181,13 @@ def _be_the_command(job: dict[str, Any], out: int, err: int) -> None:
             limit = pages * os.sysconf("SC_PAGE_SIZE") + job["memory"]
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         words: Sequence[str] = [os.fsdecode(word.encode("latin-1")) for word in job["words"]]
-        name = words[0] if words and words[0] in COMMANDS else "gasp"
-        words = words[1:] if words and words[0] in COMMANDS else words
-        status = import_module(COMMANDS[name]).main(words)
+        if words and words[0] == "-c":
+            exec(compile(words[1], "<code>", "exec"), {"__name__": "__main__"})
+            status = 0
+        else:
+            name = words[0] if words and words[0] in COMMANDS else "gasp"
+            words = words[1:] if words and words[0] in COMMANDS else words
+            status = import_module(COMMANDS[name]).main(words)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
