@@ -26,7 +26,7 @@ def arguments(*words: object) -> list[str]:
 
 
 def gasp(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run ``gasp`` with these words to its end; with ``options`` of subprocess in a new interpreter, which is slower."""
+    """Run ``gasp`` to its end; with ``options`` of subprocess in a new interpreter, which takes longer."""
     if options or not hasattr(os, "fork"):
         return subprocess.run(
             arguments(*words), capture_output=True, text=True, env=ENVIRONMENT, check=False, **options
