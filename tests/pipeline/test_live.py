@@ -171,6 +171,12 @@ def test_levels_leave_work_out_and_take_it_up_again(predictor, level):
         assert saliency.max() == 1
 
 
+def test_who_cannot_keep_up_still_learns_why(predictor):
+    live = Live(Pulled(open_source(pictures(45))), predictor)
+    live._level.value = 3
+    assert list(live)[-1].prediction.why
+
+
 def test_smaller_maps_say_much_the_same(predictor):
     def last(level):
         live = Live(Pulled(open_source(pictures(6))), predictor)

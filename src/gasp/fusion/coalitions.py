@@ -144,13 +144,16 @@ class Looks:
         self._begun: _Begun | None = None
 
     def step(self, moment: Moment, *, rest: bool = False) -> Contributions | None:
-        """Of the next frame; None where no look is over yet. ``rest``: no look begins at this frame or goes on."""
+        """Of the next frame; None where no look is over yet.
+
+        ``rest``: looks that are only due because time has passed are left out.
+        """
         held = self._held
         if self._spread:
             held = self._step_by_step(moment, rest)
             if held is None:
                 return None
-        elif held is None or self._is_due(moment, held):
+        elif held is None or self._is_due(moment, held, rest):
             held = self._held = self._look(moment)
         players = [player for player in held.players if player in moment.varied]
         density = as_density(moment.saliency).astype(np.float32)
@@ -165,9 +168,9 @@ class Looks:
             maps[players] = density - self._without(moment, held, players)
         return Contributions(self._names, maps, prior, method)
 
-    def _is_due(self, moment: Moment, held: _Look) -> bool:
+    def _is_due(self, moment: Moment, held: _Look, rest: bool) -> bool:
         return (
-            moment.number % self._every == 0
+            (moment.number % self._every == 0 and not rest)
             or moment.cut
             or not moment.varied <= set(held.players)
             or held.effects.shape[1:] != moment.enlarged.shape
@@ -178,12 +181,10 @@ class Looks:
         held = self._held
         if moment.cut or (held is not None and held.effects.shape[1:] != moment.enlarged.shape):
             held = self._held = self._begun = None
-        if rest:
-            return held
-        if self._begun is None and (held is None or self._is_due(moment, held)):
+        if self._begun is None and (held is None or self._is_due(moment, held, rest)):
             self._begun = self._begin(moment)
         if self._begun is not None:
-            self._run(self._begun, self._spread)
+            self._run(self._begun, max(1, self._spread // 2) if rest else self._spread)
             if self._begun.done == len(self._begun.chosen):
                 self._held, self._begun = self._end(self._begun), None
         return self._held

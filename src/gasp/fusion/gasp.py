@@ -87,7 +87,8 @@ class GaspFusion:
 
     ``looks``: frames between two looks at what the cues contribute (:mod:`gasp.fusion.coalitions`); 0: none, and
     contributions are None. ``cues``: names of all cues of the pipeline; contributions also name those that the network
-    does not take. ``spread``: see :class:`gasp.fusion.coalitions.Looks`. ``rests``: while it is set, no look is taken.
+    does not take. ``spread``: see :class:`gasp.fusion.coalitions.Looks`. ``rests``: while it is set, looks that are due
+    because time has passed are left out.
     """
 
     def __init__(

@@ -71,10 +71,10 @@ class LiveResult:
     """What is said of one frame, and when.
 
     ``sequence`` and ``stamp_ns``: see :class:`~gasp.video.live.Captured`. ``level``: what was left out to keep up:
-    0 nothing; 1 the packaged network looks at every second frame only, and contributions are held; 2 also, picture
-    and maps are smaller; 3 also, only the newest frame is taken. ``ages``: by cue, how many frames ago what it
-    shows was seen, and "detection", of faces. ``events``: what went wrong so far without stopping anything, by
-    description.
+    0 nothing; 1 the packaged network looks at every second frame only, and contributions are seldom looked at anew;
+    2 also, picture and maps are smaller; 3 also, only the newest frame is taken. ``ages``: by cue, how many frames
+    ago what it shows was seen, and "detection", of faces. ``events``: what went wrong so far without stopping
+    anything, by description.
     """
 
     prediction: Prediction

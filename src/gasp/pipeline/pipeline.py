@@ -125,7 +125,7 @@ class Pipeline:
         """Leave work out, or take it up again, from the next frame on.
 
         Args:
-            rest: Look at contributions no more; what is known of them is held.
+            rest: Look at contributions anew only where a shot begins or a cue begins to say something.
             shrink: Width and height of the fusion's maps as shares of the usual ones (:meth:`GaspFusion.shrink`).
         """
         self._fusion.rests = rest
