@@ -147,7 +147,7 @@ def test_a_coalition_is_the_whole_network_with_black_maps(name: str, maps: Maps)
     with torch.inference_mode():
         window = [_inputs(maps[i]) for i in (0, 0, 1)]
         kept = [coalitions.keep(one, fusion.network.encode_each(one))[0] for one in window[1:]]
-        found = coalitions.logits([kept[0], *kept], chosen)
+        found = coalitions.logits([kept[0], *kept])(chosen)
         for row, choice in enumerate(chosen.tolist()):
             kept_maps = [i for i, there in enumerate(choice) if there]
             plain = torch.cat([_inputs(*black([maps[i]], kept_maps)) for i in (0, 0, 1)])

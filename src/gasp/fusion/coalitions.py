@@ -9,8 +9,9 @@ taken from the logits of the frame at hand; the map of a modality that the netwo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,8 @@ class Coalitions:
     def __init__(self, network: GASP, black: Tensor) -> None:
         self.network = network
         self.method = method_of(network)
-        self._absent = network.encode_each(black) if network.separate else black
+        self._black = black
+        self._absent = network.take_apart(network.encode_each(black)) if network.separate else None
 
     def keep(self, inputs: Tensor, latents: Tensor) -> list[Tensor]:
         """What :meth:`logits` needs of N frames, each by itself: their latents, or where these depend on one another
@@ -69,14 +71,18 @@ class Coalitions:
         """
         return list((latents if self.network.separate else inputs).split(1))
 
-    def logits(self, window: Sequence[Tensor], chosen: Tensor) -> Tensor:
-        """Logits (C, h, w), float32, of a window for C choices of modalities, bool (C, modalities)."""
-        if self.network.separate:
-            return self.network.fuse_chosen(window, self._absent, chosen)[:, 0].float()
+    def logits(self, window: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+        """What gives the logits (C, h, w), float32, of a window for C choices of modalities, bool (C, modalities)."""
+        if self._absent is not None:
+            choose = self.network.chooser(window, self._absent)
+            return lambda chosen: choose(chosen)[:, 0].float()
+        return partial(self._one_by_one, window)
+
+    def _one_by_one(self, window: Sequence[Tensor], chosen: Tensor) -> Tensor:
         frames = {id(frame): frame for frame in window}
         logits = []
         for choice in chosen.repeat_interleave(self.network.in_channels, 1):
-            inputs = torch.where(choice[:, None, None], torch.cat(list(frames.values())), self._absent)
+            inputs = torch.where(choice[:, None, None], torch.cat(list(frames.values())), self._black)
             encoded = self.network.encode_frame(inputs).split(1)
             prepared = {key: self.network.prepare(one) for key, one in zip(frames, encoded, strict=True)}
             output = self.network.fuse_prepared([prepared[id(frame)] for frame in window])
@@ -96,9 +102,13 @@ class _Look(NamedTuple):
 
 @dataclass(slots=True)
 class _Begun:
-    """A look under way: ``done`` of its ``chosen`` (C, modalities); ``effects`` (C, h, w) of the network's size."""
+    """A look under way: ``done`` of its ``chosen`` (C, modalities); ``effects`` (C, h, w) of the network's size.
+
+    ``logits``: what gives those of chosen modalities.
+    """
 
     moment: Moment
+    logits: Callable[[Tensor], Tensor]
     players: tuple[int, ...]
     chosen: Tensor
     effects: Tensor
@@ -202,7 +212,7 @@ class Looks:
             chosen[row, absent] = False
         device = moment.logits.device
         effects = torch.zeros(len(left_out), *moment.logits.shape, device=device)
-        return _Begun(moment, players, chosen.to(device), effects)
+        return _Begun(moment, self._coalitions.logits(moment.window), players, chosen.to(device), effects)
 
     def _run(self, begun: _Begun, count: int) -> None:
         """Runs the network for the next so many coalitions; the one of all players has no effect by definition."""
@@ -211,7 +221,7 @@ class Looks:
         rows = rows[~begun.chosen[rows].all(1).cpu()]
         if len(rows):
             moment = begun.moment
-            begun.effects[rows] = moment.logits - self._coalitions.logits(moment.window, begun.chosen[rows])
+            begun.effects[rows] = moment.logits - begun.logits(begun.chosen[rows])
 
     def _end(self, begun: _Begun) -> _Look:
         # Values that are no numbers change nothing rather than everything.

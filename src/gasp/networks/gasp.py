@@ -18,7 +18,7 @@ from gasp.errors import InputError, UsageError
 from gasp.networks.blocks.attentive_lstm import AttentiveLSTM, PreparedMap, SequenceAttentiveLSTM
 from gasp.networks.blocks.dam import DAMLayer
 from gasp.networks.blocks.encoder import LAYOUTS, Activation, EncoderLayout, ModalityEncoder
-from gasp.networks.blocks.gmu import Gates, GMUConv2d, RGMUConv2d
+from gasp.networks.blocks.gmu import Apart, Gates, GMUConv2d, RGMUConv2d
 from gasp.networks.blocks.squeeze_excitation import SELayer
 from gasp.networks.variants import VARIANTS, Stage
 
@@ -29,7 +29,7 @@ LONGEST_SEQUENCE = 4096
 """More than any window holds; a damaged or hostile header may ask for billions."""
 
 _MOST_NUMBERS = 2**22
-"""In the latents of windows that :meth:`GASP.fuse_chosen` runs at a time."""
+"""In the latents of windows that :meth:`GASP.chooser` runs at a time."""
 
 
 class GASPOutput(NamedTuple):
@@ -206,7 +206,7 @@ class GASP(nn.Module):
 
     @property
     def separate(self) -> bool:
-        """Whether the latents of a modality depend on that modality alone, as :meth:`fuse_chosen` needs it."""
+        """Whether the latents of a modality depend on that modality alone, as :meth:`chooser` needs it."""
         return self.encoded and self.variant.sequence and self.variant.scaling is None
 
     def encode_each(self, frames: Tensor) -> Tensor:
@@ -272,13 +272,19 @@ class GASP(nn.Module):
         fused, later_gates = self._run(stages, fused)
         return GASPOutput(self.saliency_out(fused), None, later_gates or gates)
 
-    def fuse_chosen(self, window: Sequence[Tensor], absent: Tensor, chosen: Tensor) -> Tensor:
-        """Logits (C, out_channels, h, w) of one window for C choices of modalities, of a :attr:`separate` network.
+    def take_apart(self, latents: Tensor) -> Apart | Tensor:
+        """What choosing needs of the latents (T, modalities * L, h, w) of T frames, whatever is chosen."""
+        return self.gmu.take_apart(latents) if self._frame_stages == ("gmu",) else latents
+
+    def chooser(self, window: Sequence[Tensor], absent: Apart | Tensor) -> Callable[[Tensor], Tensor]:
+        """What fuses one window of a :attr:`separate` network under choices of modalities, any number of times.
 
         Args:
             window: The latents of its frames from :meth:`encode_each`, (1, modalities * L, h, w) each, oldest first.
-            absent: The latents that stand in for those of the modalities that are not chosen, of the same shape.
-            chosen: Which modalities are, bool (C, modalities).
+            absent: What :meth:`take_apart` gives of the latents that stand in for modalities that are not chosen.
+
+        Returns:
+            A function of bool (C, modalities), which are chosen, that gives logits (C, out_channels, h, w).
         """
         # A frame that stands in the window more than once is joined once.
         frames = list({id(frame): frame for frame in window}.values())
@@ -286,17 +292,21 @@ class GASP(nn.Module):
         latents = torch.cat(frames)
         join = self._joins_of(latents, absent)
         size = max(1, _MOST_NUMBERS // (len(window) * latents[0].numel()))
-        logits = []
-        for some in chosen.split(size):
-            prepared = [self._prepare(features, None) for features in join(some)]
-            logits.append(self.fuse_prepared([prepared[place] for place in places]).logits)
-        return torch.cat(logits)
 
-    def _joins_of(self, latents: Tensor, absent: Tensor) -> Callable[[Tensor], Iterator[Tensor]]:
+        def fuse(chosen: Tensor) -> Tensor:
+            logits = []
+            for some in chosen.split(size):
+                prepared = [self._prepare(features, None) for features in join(some)]
+                logits.append(self.fuse_prepared([prepared[place] for place in places]).logits)
+            return torch.cat(logits)
+
+        return fuse
+
+    def _joins_of(self, latents: Tensor, absent: Apart | Tensor) -> Callable[[Tensor], Iterator[Tensor]]:
         """For T frames (T, modalities * L, h, w) what gives the features of each under C choices, (C, D, h, w)."""
-        if self._frame_stages == ("gmu",):
-            apart, without = self.gmu.take_apart(latents), self.gmu.take_apart(absent)
-            return lambda chosen: self.gmu.fuse_chosen(apart, without, chosen)
+        if isinstance(absent, Apart):
+            apart = self.gmu.take_apart(latents)
+            return lambda chosen: self.gmu.fuse_chosen(apart, absent, chosen)
 
         def join(chosen: Tensor) -> Iterator[Tensor]:
             there = chosen.repeat_interleave(self.latent_channels, 1)[:, :, None, None]
