@@ -1,13 +1,14 @@
 """How well faces are found and followed.
 
-    python benchmarks/faces.py --data DIR [--videos 011 ...]
+    python benchmarks/faces.py --data DIR [--videos 011 ...] [--yunet FILE] [--only-videos]
 
 On the videos of ``DIR/findwho``: recall and false boxes per frame (a box counts when it contains the centre of the
-marked extent and overlaps it with IoU of at least 0.25), and identity switches. On the held-back pictures of
-``DIR/eyecrowd``: average precision at IoU 0.5 and 0.25 (backs of heads count neither for nor against), and, by the
-pose that is marked and by the brightness of the picture (multiplied, as a shorter exposure does), the share of heads
-that are found at the pipeline's threshold (IoU of at least 0.25) and the false boxes per picture. Last, sharp heads
-cut out to be close-ups: the share that is found, by pose and by the head's share of the picture's height.
+marked extent and overlaps it with IoU of at least 0.25), and identity switches, with ``--yunet`` also of YuNet. On
+the held-back pictures of ``DIR/eyecrowd``: average precision at IoU 0.5 and 0.25 (backs of heads count neither for
+nor against), and, by the pose that is marked and by the brightness of the picture (multiplied, as a shorter
+exposure does), the share of heads that are found at the pipeline's threshold (IoU of at least 0.25) and the false
+boxes per picture. Last, sharp heads cut out to be close-ups: the share that is found, by pose and by the head's
+share of the picture's height.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from scipy.optimize import linear_sum_assignment
 from gasp.datasets.findwho import FindWhoSet
 from gasp.datasets.image_set import ImageSet
 from gasp.datasets.split import held_back
+from gasp.faces.detector import FaceDetector
 from gasp.faces.face import Box
 from gasp.faces.geometry import iou, iou_matrix
 from gasp.faces.glance_reader import HEAD_TO_FACE, GlanceFaceDetector, GlanceReader, Glimpse
 from gasp.faces.tracker import FaceTracker
+from gasp.faces.yunet import YuNetFaceDetector
 from gasp.video import VideoSource, open_source
 from gasp.video.cuts import CutDetector
 from gasp.video.frames import Frame
@@ -39,7 +42,9 @@ def counts(found: Box, marked: Box) -> bool:
     return found.x1 <= x <= found.x2 and found.y1 <= y <= found.y2 and iou(found, marked) >= 0.25
 
 
-def follow(data: FindWhoSet, name: str, reader: GlanceReader) -> dict[str, float]:
+def follow(
+    data: FindWhoSet, name: str, reader: GlanceReader, other: FaceDetector | None = None
+) -> dict[str, float]:
     tracker, cuts = FaceTracker(), CutDetector()
     marked_total = hits = false = frames = switches = 0
     people: list[tuple[Box, int | None]] = []
@@ -47,7 +52,8 @@ def follow(data: FindWhoSet, name: str, reader: GlanceReader) -> dict[str, float
     with open_source(data.videos[name].path) as source:
         for frame, glimpse in _looked_at(source, reader):
             cut = cuts.step(glimpse.small)
-            faces = tracker.step(frame.image, glimpse.faces, frame.time, cut=cut)
+            found = glimpse.faces if other is None else other.detect([frame.image])[0]
+            faces = tracker.step(frame.image, found, frame.time, cut=cut)
             identities |= {face.track_id for face in faces}
             marked = [face.box for face in data.faces(name, frame.index)]
             good = np.array([[counts(face.box, box) for face in faces] for box in marked], bool)
@@ -178,25 +184,34 @@ def _head(face: Box) -> Box:
     return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
+def print_followed(detector: str, results: dict[str, dict[str, float]]) -> None:
+    """Prints a table of what :func:`follow` found, by video, and the mean."""
+    columns = ("recall", "false per frame", "switches", "identities")
+    print(f"{detector:8s}" + "".join(f"{column:>17s}" for column in columns))
+    for name, found in results.items():
+        print(f"{name:8s}" + "".join(f"{found[column]:17.3f}" for column in columns))
+    means = [np.mean([found[column] for found in results.values()]) for column in columns]
+    print(f"{'mean':8s}" + "".join(f"{mean:17.3f}" for mean in means))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--videos", nargs="*", help="none after it: pictures alone")
+    parser.add_argument(
+        "--yunet", type=Path, metavar="FILE", help="on the videos also YuNet with these weights"
+    )
+    parser.add_argument("--only-videos", action="store_true")
     options = parser.parse_args()
     reader = GlanceReader()
     data = FindWhoSet(options.data / "findwho")
-    results = {
-        name: follow(data, name, reader) for name in (data.ids if options.videos is None else options.videos)
-    }
-    print(f"{'video':8s}{'recall':>10s}{'false/frame':>14s}{'switches':>10s}{'identities':>12s}")
-    for name, r in results.items():
-        print(
-            f"{name:8s}{r['recall']:10.3f}{r['false per frame']:14.3f}{r['switches']:10d}{r['identities']:12d}"
-        )
-    mean = {
-        key: np.mean([r[key] for r in results.values()]) for key in ("recall", "false per frame", "switches")
-    }
-    print(f"{'mean':8s}{mean['recall']:10.3f}{mean['false per frame']:14.3f}{mean['switches']:10.1f}")
+    names = data.ids if options.videos is None else options.videos
+    print_followed("glance", {name: follow(data, name, reader) for name in names})
+    if options.yunet is not None:
+        yunet = YuNetFaceDetector(options.yunet)
+        print_followed("yunet", {name: follow(data, name, reader, yunet) for name in names})
+    if options.only_videos:
+        return
     for overlap in (0.5, 0.25):
         ap = average_precision(options.data / "eyecrowd", reader, overlap)
         print(f"eyecrowd, held back: average precision at IoU {overlap}: {ap:.3f}")
