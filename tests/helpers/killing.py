@@ -65,11 +65,12 @@ def cases(folder: Path) -> list[Case]:
     """The four commands that go on, on small made material in ``folder``."""
     clip = make_noisy_clip(folder / "noise.mp4")
     gaze = make_gaze(folder / "gaze")
+    # Without contributions, which take most of the time of short pieces; tests of pieces look at them.
     small: list[object] = ["--piece", 16, "--batch", 8, "--threads", 1, "-q"]
     frames = folder / "frames"
 
     def predict(out: Path) -> list[object]:
-        return ["predict", clip, "-o", out, "--grid", "--maps", "png", *small]
+        return ["predict", clip, "-o", out, "--grid", "--maps", "png", "--why", 0, *small]
 
     def generate(out: Path) -> list[object]:
         cues = "captured,glance,motion"

@@ -283,7 +283,7 @@ def test_killed_between_any_two_renamings_of_publishing(number, tmp_path, monkey
     killed = False
     with monkeypatch.context() as patched:
         patched.setattr("gasp.results.grouped.os.replace", replace)
-        patched.setattr("gasp.runs.run._Job.save_partial", lambda self: None)
+        patched.setattr("gasp.runs.run.Job.save_partial", lambda self: None)
         try:
             generate(videos, ["talk"], out, grey, SMALL)
         except Killed:

@@ -243,7 +243,7 @@ def test_a_killed_run_goes_on_after_its_last_whole_piece(
     tmp_path: Path, source: VideoSource, whole: dict[str, str], after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("gasp.runs.run._Job.save_partial", lambda self: None)
+        patched.setattr("gasp.runs.run.Job.save_partial", lambda self: None)
         with pytest.raises(Killed):
             go(tmp_path, source, report=stopping(after, Killed))
     assert not (tmp_path / "talk" / "run.json").exists()
@@ -279,7 +279,7 @@ def test_killed_between_any_two_steps_of_publishing(
         return call
 
     with monkeypatch.context() as patched:
-        patched.setattr("gasp.runs.run._Job.save_partial", lambda self: None)
+        patched.setattr("gasp.runs.run.Job.save_partial", lambda self: None)
         patched.setattr("gasp.results.folder.os.replace", counting(os.replace))
         patched.setattr(
             "gasp.results.folder.remove", counting(__import__("gasp.work.files").work.files.remove)
