@@ -21,6 +21,7 @@ from gasp.config.settings import PredictSettings
 from gasp.cues.cue import Cue, CueResult
 from gasp.errors import InputError, UsageError
 from gasp.messages import Message, unpack
+from gasp.messages.zeromq import is_local
 from gasp.node import stream as streams
 from gasp.node.client import ConnectionLostError, NodeClient, NodeError
 from gasp.node.keys import make_keys
@@ -28,7 +29,6 @@ from gasp.node.protocol import Hello, Tag
 from gasp.node.server import NodeServer
 from gasp.node.settings import NodeSettings
 from gasp.node.turns import Job, Turns
-from gasp.node.zeromq import is_local
 from gasp.pipeline.pipeline import Pipeline
 from gasp.pipeline.predictor import Predictor
 from helpers.command import ENVIRONMENT, gasp

@@ -65,6 +65,12 @@ def test_a_file_describes_a_program_and_its_files_lie_beside_it(tmp_path: Path) 
         ({"name": "own", "command": ["x"], "past": -1}, r"cues\.1\.past"),
         ({"name": "own", "command": ["x"], "size": [1, 1]}, r"cues\.1\.size"),
         ({"name": "own", "command": ["x"], "filter": "cat"}, "a command and a filter"),
+        ({"name": "own", "address": "tcp://a:1", "filter": "cat"}, "an address and a filter"),
+        ({"name": "own", "address": "tcp://a:1", "command": ["x"]}, "a command and an address"),
+        ({"name": "own", "address": "somewhere"}, "'somewhere' is no address"),
+        ({"name": "own", "address": "tcp://*:5580"}, "names no machine and port"),
+        ({"name": "own", "address": "tcp://a:0"}, "names no machine and port"),
+        ({"name": "motion", "address": "tcp://a:1"}, "has this name"),
         ({"name": "own", "command": ["x"], "options": {"a": 1}}, "arguments of the command"),
         ({"name": "own", "command": ["x"], "timeout": 0}, r"cues\.1\.timeout"),
     ],
@@ -98,6 +104,23 @@ def test_the_command_line_and_its_files_decide_the_fingerprint(tmp_path: Path, n
     assert changed != first
     predictor = Predictor(PredictSettings(pipeline={"cues": ["captured", own(tmp_path)]}), networks)
     assert "external program: python" in predictor.statements()["own"]
+
+
+def test_the_address_decides_the_fingerprint(networks: Networks) -> None:
+    def predictor(port: int) -> Predictor:
+        cue = {"name": "own", "address": f"tcp://127.0.0.1:{port}"}
+        return Predictor(PredictSettings(pipeline={"cues": ["captured", cue]}), networks)
+
+    assert predictor(1).decisive() == predictor(1).decisive() != predictor(2).decisive()
+    assert predictor(1).statements()["own"] == "an external program at tcp://127.0.0.1:1"
+
+
+def test_a_detector_may_have_an_address() -> None:
+    read = read_pipeline({"cues": ["captured"], "faces": {"address": "ipc:///run/faces", "size": [64, 36]}})
+    assert read.faces.detector == "command"
+    assert PipelineSettings.read(read.model_dump(mode="json")) == read
+    with pytest.raises(UsageError, match="a command and an address"):
+        read_pipeline({"cues": ["captured"], "faces": {"address": "ipc:///run/faces", "command": ["x"]}})
 
 
 def test_a_missing_program_is_told_before_anything_is_predicted(pictures: NDArray[np.uint8]) -> None:
@@ -265,7 +288,7 @@ def test_a_filter_that_fails_is_told(command: str, said: str, caplog: pytest.Log
 
 def test_the_program_in_the_docs_runs(tmp_path: Path, pictures: NDArray[np.uint8]) -> None:
     page = (EXAMPLES.parent / "docs" / "external.md").read_text(encoding="utf-8")
-    [code] = re.findall(r"^```py\n(.*?)^```", page, re.M | re.S)
+    code, *_ = re.findall(r"^```py\n(.*?)^```", page, re.M | re.S)
     faces = {"command": ["python", str(EXAMPLES / "middle_face.py")]}
     pipeline = {"cues": ["captured", own(tmp_path, code)], "faces": faces}
     [prediction] = predict(pictures[:1], pipeline=pipeline)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gasp.messages.zeromq import load_zmq
 from gasp.node.protocol import ADDRESS, LIMIT_MIB
-from gasp.node.zeromq import load_zmq
 
 if TYPE_CHECKING:
     from gasp.config.settings import PredictSettings

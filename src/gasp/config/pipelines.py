@@ -16,6 +16,7 @@ from gasp.config.plugins import plugin_names
 from gasp.cues.cue import CUES, PUBLISHED_CUES
 from gasp.errors import UsageError
 from gasp.faces.detector import DETECTORS, NO_DETECTOR
+from gasp.messages.zeromq import check_reachable
 from gasp.naming import nearest
 from gasp.networks.variants import VARIANTS
 from gasp.weights.catalogue import Entry
@@ -39,16 +40,22 @@ FILTER = ("python", "-m", "gasp.messages.filter")
 Side = Annotated[int, Field(ge=8, le=8192)]
 
 
-class ProgramSettings(Settings):
-    """A part of the pipeline that can be a program of its own, started with a ``command``: see docs/external.md.
+def _names_program(fields: Mapping[str, Any]) -> bool:
+    return fields.get("command") is not None or fields.get("address") is not None
 
-    ``command``: the program and its arguments. ``size``: width and height at which it is sent frames. ``timeout``:
-    seconds for an answer, ``start_timeout`` for the first. ``restarts``: how often it is started again after it failed.
+
+class ProgramSettings(Settings):
+    """A part of the pipeline that can be a program of its own: see docs/external.md.
+
+    It is started with a ``command``, the program and its arguments, or serves an ``address``. ``size``: width and
+    height at which it is sent frames. ``timeout``: seconds for an answer, ``start_timeout`` for the first.
+    ``restarts``: how often it is started, or connected to, again after it failed.
     """
 
     of_programs: ClassVar[tuple[str, ...]] = ("size", "timeout", "start_timeout", "restarts")
 
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    address: str | None = None
     size: tuple[Side, Side] | None = None
     timeout: float = Field(default=2.0, gt=0, le=3600)
     start_timeout: float = Field(default=20.0, gt=0, le=3600)
@@ -61,30 +68,45 @@ class ProgramSettings(Settings):
             raise ValueError("the name of a program is missing, or there is a NUL in it")
         return value
 
+    @field_validator("address")
+    @classmethod
+    def _reachable(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else check_reachable(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
     @model_validator(mode="after")
     def _has_program(self) -> ProgramSettings:
-        if self.command is None and (given := self.model_fields_set & set(self.of_programs)):
+        if self.command is not None and self.address is not None:
+            raise ValueError("it has a command and an address; leave one of them out")
+        if not self.is_program and (given := self.model_fields_set & set(self.of_programs)):
             changed = sorted(n for n in given if getattr(self, n) != type(self).model_fields[n].default)
             if changed:
-                raise ValueError(f"{', '.join(changed)}: only for a part with a command of its own")
+                raise ValueError(f"{', '.join(changed)}: only for a part with a command or an address")
         return self
 
     @property
+    def is_program(self) -> bool:
+        """Whether it is a program of its own."""
+        return self.command is not None or self.address is not None
+
+    @property
     def program(self) -> dict[str, Any]:
-        """What the maker of a program takes beside its command."""
-        return {name: getattr(self, name) for name in self.of_programs}
+        """What the maker of a program takes."""
+        return {name: getattr(self, name) for name in ("command", "address", *self.of_programs)}
 
 
 class CueSettings(ProgramSettings):
     """One modality.
 
-    ``name``: a cue of the package, or of another installed one, or, with a ``command``, any other. ``past``,
-    ``future``: frames before and after its own on which a map of the command depends (``past`` None: all before);
-    ``sound_rate``: of the sound that it is sent, None for none. A ``filter`` is a shell command that is given each
-    frame as a PGM picture and writes the map as one, in place of a ``command``. ``every``: it works on every so many
-    frames, and what it found is held in between. ``mode``, ``weights`` (a name of
-    ``gasp models``, or a file) and ``options`` concern cues that run a published network: "published" reproduces the
-    maps of 2021 with their faults, "corrected" mends them. Written as a text, it is the name alone.
+    ``name``: a cue of the package, or of another installed one, or, with a ``command`` or an ``address``, any other.
+    ``past``, ``future``: frames before and after its own on which a map of that program depends (``past`` None: all
+    before); ``sound_rate``: of the sound that it is sent, None for none. A ``filter`` is a shell command that is given
+    each frame as a PGM picture and writes the map as one, in place of a ``command``. ``every``: it works on every so
+    many frames, and what it found is held in between. ``mode``, ``weights`` (a name of ``gasp models``, or a file) and
+    ``options`` concern cues that run a published network: "published" reproduces the maps of 2021 with their faults,
+    "corrected" mends them. Written as a text, it is the name alone.
     """
 
     of_programs: ClassVar[tuple[str, ...]] = (*ProgramSettings.of_programs, "past", "future", "sound_rate")
@@ -106,8 +128,9 @@ class CueSettings(ProgramSettings):
         if isinstance(value, str):
             return {"name": value}
         if isinstance(value, Mapping) and isinstance(filtering := value.get("filter"), str):
-            if "command" in value:
-                raise ValueError("it has a command and a filter; leave one of them out")
+            for field, said in (("command", "a command"), ("address", "an address")):
+                if field in value:
+                    raise ValueError(f"it has {said} and a filter; leave one of them out")
             rest = {name: given for name, given in value.items() if name != "filter"}
             return {**rest, "command": (*FILTER, filtering)}
         return value
@@ -116,7 +139,7 @@ class CueSettings(ProgramSettings):
     @classmethod
     def _known(cls, value: str, info: ValidationInfo) -> str:
         known = [*CUES, *PUBLISHED_CUES]
-        if info.data.get("command") is not None:
+        if _names_program(info.data):
             return _check_own_name(value, known)
         if value not in known and value not in (others := plugin_names("gasp.cues")):
             raise ValueError(f"unknown cue{nearest(value, [*known, *others])}")
@@ -129,8 +152,8 @@ class CueSettings(ProgramSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> CueSettings:
-        if self.command is not None and self.options:
-            raise ValueError("options are arguments of the command here; write them there")
+        if self.is_program and self.options:
+            raise ValueError("options are the program's own here: arguments of the command")
         entry = PUBLISHED_CUES.get(self.name)
         if entry is None and (self.weights is not None or self.mode != "corrected"):
             raise ValueError(f"the cue {self.name!r} has no weights and no mode of its own")
@@ -145,10 +168,11 @@ class FacesSettings(ProgramSettings):
 
     ``detector``: "glance" (packaged), "yunet", "s3fd", "none", or one of another installed package, made with
     ``options``. ``tracking``: whether people keep an identity; without, it is the place in the detector's list, as in
-    2021. Written as a text, it is the detector's name alone. With a ``command``, the detector is "command".
+    2021. Written as a text, it is the detector's name alone. With a ``command`` or an
+    ``address``, the detector is "command".
     """
 
-    detector: str = Field(default_factory=lambda data: "glance" if data.get("command") is None else COMMAND)
+    detector: str = Field(default_factory=lambda data: COMMAND if _names_program(data) else "glance")
     tracking: bool = True
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -164,9 +188,9 @@ class FacesSettings(ProgramSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> FacesSettings:
-        if (self.command is not None) != (self.detector == COMMAND):
+        if self.is_program != (self.detector == COMMAND):
             raise ValueError(
-                "a detector of the kind 'command' needs a command: the program and its arguments"
+                "a detector of the kind 'command' needs a command, the program and its arguments, or an address"
             )
         entry = DETECTORS.get(self.detector)
         if self.options and (self.detector in (NO_DETECTOR, COMMAND) or (entry is not None and entry.shared)):

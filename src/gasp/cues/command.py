@@ -1,4 +1,4 @@
-"""A cue that is a program of its own, in any language."""
+"""A cue that is a program of its own, in any language, here or on another machine."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from numpy.typing import NDArray
 
 from gasp.cues.cue import Cue, CueResult, Found, UnfinishedError
 from gasp.cues.observation import Observation
+from gasp.messages.connecting import connector
 from gasp.messages.conversation import FAREWELL, Conversation
-from gasp.messages.link import Link, ProgramError
+from gasp.messages.link import ProgramError
 from gasp.messages.message import Message
-from gasp.messages.program import Program, find_program
 
 
 class CommandCue(Cue):
     """Sends frames to a program and takes its maps: see docs/external.md for what is said.
 
-    The program is started with the first frame and works while the other cues do.
+    The program is started, or connected to, with the first frame and works while the other cues do.
 
     Args:
         name: of the modality.
-        command: the program and its arguments.
+        command: the program and its arguments; None where it is reached at an address.
+        address: where it serves: ``tcp://host:port`` or ``ipc://path``.
         past: frames before its own on which a map depends, None for all.
         future: frames that it looks ahead.
         sound_rate: samples per second of the sound that it is sent, None for no sound.
         size: width and height at which frames are sent; None: the working size.
         timeout: seconds for an answer.
         start_timeout: seconds for the first one.
-        restarts: how often it is started again after it failed.
-        connect: makes the link to the program; by default the program is started.
+        restarts: how often it is started, or connected to, again after it failed.
 
     Raises:
-        UsageError: There is no such program.
+        UsageError: There is no such program, or the address is none.
     """
 
     needs_saliency = False
@@ -46,8 +46,9 @@ class CommandCue(Cue):
     def __init__(
         self,
         name: str,
-        command: Sequence[str],
+        command: Sequence[str] | None = None,
         *,
+        address: str | None = None,
         past: int | None = 0,
         future: int = 0,
         sound_rate: int | None = None,
@@ -55,17 +56,15 @@ class CommandCue(Cue):
         timeout: float = 2.0,
         start_timeout: float = 20.0,
         restarts: int = 3,
-        connect: Callable[[Sequence[str]], Link] = Program,
     ) -> None:
         self.name = name
         self.past, self.future = past, future
         self.sound_rate = sound_rate or type(self).sound_rate
         self.restarts = restarts
-        self._command = find_program(command, f"cue {name!r}")
+        self._connect = connector(f"cue {name!r}", command, address)
         self._hears = sound_rate is not None
         self._size = size
         self._timeout, self._start_timeout = timeout, start_timeout
-        self._connect = connect
         self._step = 0.04
         self._conversation: Conversation | None = None
         self._asked: deque[Observation] = deque()
@@ -116,8 +115,7 @@ class CommandCue(Cue):
             "future": self.future,
             "sound_rate": first.sound_rate if self._hears else None,
         }
-        link = self._connect(self._command)
-        return Conversation(link, hello, timeout=self._timeout, start_timeout=self._start_timeout)
+        return Conversation(self._connect(), hello, timeout=self._timeout, start_timeout=self._start_timeout)
 
     def _take(self, left: int) -> list[CueResult]:
         """Results until no more than ``left`` frames wait."""

@@ -1,4 +1,4 @@
-"""A face detector that is a program of its own, in any language."""
+"""A face detector that is a program of its own, in any language, here or on another machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from gasp.faces.detector import clip_detections
 from gasp.faces.face import Box, Detection
+from gasp.messages.connecting import connector
 from gasp.messages.conversation import Conversation
 from gasp.messages.link import ProgramError
 from gasp.messages.message import Message
-from gasp.messages.program import Program, find_program
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +29,20 @@ class CommandFaceDetector:
     A program that fails costs the pictures that it was just given; it is started again with the next ones, up to
     ``restarts`` times. The other arguments are those of :class:`gasp.cues.command.CommandCue`.
 
-    Raises :class:`~gasp.errors.UsageError` when there is no such program.
+    Raises :class:`~gasp.errors.UsageError` when there is no such program, or the address is none.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: Sequence[str] | None = None,
         *,
+        address: str | None = None,
         size: tuple[int, int] | None = None,
         timeout: float = 2.0,
         start_timeout: float = 20.0,
         restarts: int = 3,
     ) -> None:
-        self._command = find_program(command, "face detector")
+        self._connect = connector("face detector", command, address)
         self._size = size
         self._timeout, self._start_timeout = timeout, start_timeout
         self._starts_left = restarts + 1
@@ -81,7 +82,7 @@ class CommandFaceDetector:
         width, height = self._sent_size(first)
         hello = {"kind": "detector", "name": "face detector", "width": width, "height": height}
         self._conversation = Conversation(
-            Program(self._command), hello, timeout=self._timeout, start_timeout=self._start_timeout
+            self._connect(), hello, timeout=self._timeout, start_timeout=self._start_timeout
         )
         return self._conversation
 

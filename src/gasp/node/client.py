@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from gasp.errors import InputError, UsageError
 from gasp.messages import Encoded, Limits, Message, ProtocolError, pack, unpack
+from gasp.messages.zeromq import check_address, load_zmq, set_options
 from gasp.node.keys import CLIENT, SERVER, read_key
 from gasp.node.protocol import ADDRESS, Policy, check_picture
-from gasp.node.zeromq import check_address, load_zmq, set_options
 
 _LIMITS = Limits(header=2**24, message=2**30)
 """Of what the node sends, which its client trusts."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gasp.errors import InputError, OutputError, UsageError
-from gasp.node.zeromq import load_zmq
+from gasp.messages.zeromq import load_zmq
 
 SERVER, CLIENT = "server", "client"
 CLIENTS = "clients"

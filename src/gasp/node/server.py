@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket as sockets
-import stat
 import threading
 import time
 from collections import deque
@@ -21,6 +18,7 @@ from gasp._version import __version__
 from gasp.errors import GaspError, InputError
 from gasp.messages import VERSION, Limits, Message, ProtocolError, pack
 from gasp.messages.message import Part, read_header
+from gasp.messages.zeromq import check_free, load_zmq, set_options
 from gasp.node.keys import SERVER, allowed_clients, read_key
 from gasp.node.meter import Meter
 from gasp.node.protocol import AXES, Hello, RefusedError, Tag, error_reply, limits_of
@@ -28,7 +26,6 @@ from gasp.node.settings import NodeSettings
 from gasp.node.stream import Stream
 from gasp.node.turns import Job, Turns
 from gasp.node.worker import Client, Worker
-from gasp.node.zeromq import load_zmq, set_options
 from gasp.pipeline.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -173,7 +170,7 @@ class NodeServer:
 
     def _bind(self) -> Any:
         zmq, address = self._zmq, self.settings.address
-        _check_free(address)
+        check_free(address)
         socket = self._context.socket(zmq.ROUTER)
         set_options(
             socket,
@@ -376,19 +373,3 @@ def _checked_header(parts: list[Part], limits: Limits) -> dict[str, Any]:
     if size > limits.message:
         raise ProtocolError(f"A message of {size} bytes; at most {limits.message} are taken.")
     return read_header(parts[0], limits)
-
-
-def _check_free(address: str) -> None:
-    """ZeroMQ takes the place of whatever file lies where it makes a socket. Raises :class:`GaspError`."""
-    if not address.startswith("ipc:///"):
-        return
-    path = address.removeprefix("ipc://")
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise GaspError(f"{path} is there already and is no socket.")
-    with sockets.socket(sockets.AF_UNIX) as probe:
-        if probe.connect_ex(path) == 0:
-            raise GaspError(f"{address} is in use: end the other program, or use --address.")

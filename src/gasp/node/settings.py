@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gasp.errors import UsageError
+from gasp.messages.zeromq import check_address, is_local
 from gasp.node.protocol import ADDRESS, LIMIT_MIB
-from gasp.node.zeromq import check_address, is_local
 
 
 @dataclass(frozen=True, slots=True)

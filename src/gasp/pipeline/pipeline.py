@@ -194,8 +194,8 @@ class Pipeline:
         return make if cue.every == 1 else lambda: HeldCue(make(), cue.every)
 
     def _plain_maker(self, cue: CueSettings) -> Callable[[], Cue]:
-        if cue.command is not None:
-            return partial(CommandCue, cue.name, cue.command, **cue.program)
+        if cue.is_program:
+            return partial(CommandCue, cue.name, **cue.program)
         if cue.name in PUBLISHED_CUES:
             network, device = self.networks.cues[cue.name], str(self.networks.device)
             cls = PUBLISHED_CUES[cue.name].load()
@@ -214,8 +214,8 @@ class Pipeline:
         faces = self.settings.face_finding
         if faces.detector == NO_DETECTOR:
             return None
-        if faces.command is not None:
-            return CommandFaceDetector(faces.command, **faces.program)
+        if faces.is_program:
+            return CommandFaceDetector(**faces.program)
         entry = DETECTORS.get(faces.detector)
         if entry is None:
             return create_plugin("gasp.faces", faces.detector, **faces.options)

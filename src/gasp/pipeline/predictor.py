@@ -84,6 +84,8 @@ class Predictor:
 def _statement(cue: CueSettings) -> str:
     if cue.command is not None:
         return f"an external program: {shlex.join(cue.command)}"
+    if cue.address is not None:
+        return f"an external program at {cue.address}"
     entry = CUES.get(cue.name) or PUBLISHED_CUES.get(cue.name)
     return "a cue of another package" if entry is None else entry.statement
 
