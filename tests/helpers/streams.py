@@ -59,13 +59,14 @@ class MjpegServer:
                 connection, _ = self._listener.accept()
             except (TimeoutError, OSError):
                 continue
-            self.connections += 1
             with connection, suppress(OSError):
                 connection.settimeout(5)
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.recv(4096)
+        if not connection.recv(4096):
+            return  # somebody who only looked whether we are here
+        self.connections += 1
         connection.sendall(
             b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n"
             b"Connection: close\r\n\r\n"

@@ -256,6 +256,14 @@ class FusionSettings(Settings):
         return self.weights != PACKAGED and find_named(self.weights) is not None
 
     @property
+    def is_wide(self) -> bool:
+        """Whether this is a published network, or a file in the published layout, which does not tell its network.
+
+        To run one of those without some of its cues takes as long as many frames.
+        """
+        return self.is_published or self.network is not None
+
+    @property
     def takes(self) -> tuple[str, ...] | None:
         """The modalities in order, as far as they are known without looking into a file."""
         if self.modalities is not None:

@@ -27,7 +27,7 @@ class PredictSettings(Settings):
     CPU, 0 leaves PyTorch's choice. ``piece``: frames of the pieces in which a video is computed, and after which an
     interrupted run goes on; 0: a number that what the cues remember makes cheap (:mod:`gasp.pipeline.pieces`). ``why``:
     seconds between two looks at what the cues contribute (:mod:`gasp.fusion.coalitions`); 0: contributions are left
-    out, which saves time, as they are by default where the fusion is a published network: a look at one of those takes
+    out, which saves time, as they are by default where the fusion is a published network or a file in its layout: a look takes
     longer than many frames.
 
     Device and threads have no effect here because what they come to on this machine is part of a run's fingerprint.
@@ -45,7 +45,7 @@ class PredictSettings(Settings):
     threads: Annotated[int, NoEffect] = Field(default=0, ge=0, le=1024)
     piece: int = Field(default=0, ge=0, le=10**9)
     why: float = Field(
-        default_factory=lambda data: 0.0 if data["pipeline"].fusion.is_published else 2.0, ge=0, le=3600
+        default_factory=lambda data: 0.0 if data["pipeline"].fusion.is_wide else 2.0, ge=0, le=3600
     )
 
     @field_validator("pipeline", mode="before")
