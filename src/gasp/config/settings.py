@@ -27,8 +27,8 @@ class PredictSettings(Settings):
     CPU, 0 leaves PyTorch's choice. ``piece``: frames of the pieces in which a video is computed, and after which an
     interrupted run goes on; 0: a number that what the cues remember makes cheap (:mod:`gasp.pipeline.pieces`). ``why``:
     seconds between two looks at what the cues contribute (:mod:`gasp.fusion.coalitions`); 0: contributions are left
-    out, which saves time, as they are by default where the fusion is a published network or a file in its layout: a look takes
-    longer than many frames.
+    out, which saves time, as they are by default where the fusion is a published network or a file in the layout of
+    one: a look at those takes longer than many frames.
 
     Device and threads have no effect here because what they come to on this machine is part of a run's fingerprint.
     """
