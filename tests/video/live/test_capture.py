@@ -158,8 +158,8 @@ def test_a_stream_that_returns_is_soon_seen():
         capture.receive(0.1)
     with MjpegServer(port=port):
         returned = time.monotonic()
-        take(capture, 1, timeout=5)
-        assert time.monotonic() - returned < 2.5
+        take(capture, 1, timeout=8)
+        assert time.monotonic() - returned < 4  # two seconds, and as much for a busy machine
     capture.close()
 
 
