@@ -7,9 +7,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from gasp.pipeline.live import Live, LiveResult
     from gasp.pipeline.live_statistics import Statistics
     from gasp.pipeline.predictor import Predictor
-    from gasp.video.live import CaptureSettings, Feed
+    from gasp.video.live import Capture, CaptureSettings, Feed
 
     Consumer = Callable[[LiveResult], None]
 
@@ -115,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     from gasp.pipeline.live_statistics import Statistics
     from gasp.pipeline.predictor import Predictor
     from gasp.video.live import Capture
-    from gasp.work.interrupts import stop_politely
+    from gasp.work.interrupts import stop_politely, told_to_end
 
     address, capture, settings, lively = read_options(options)
     predictor = Predictor.load(settings)
@@ -126,28 +125,11 @@ def run(options: argparse.Namespace) -> int:
         alone = _time_alone(feed, predictor) if options.benchmark else 0.0
         live = Live(feed, predictor, LiveSettings(*lively))
         try:
-            with _ends_with_a_signal(live):
-                return _predict(options, live, predictor, statistics, alone)
+            # Ctrl-C is how a live run ends: it stops and keeps what there is.
+            with told_to_end(live.stop):
+                return _predict(options, feed, live, predictor, statistics, alone)
         finally:
             live.close()
-
-
-@contextmanager
-def _ends_with_a_signal(live: Live) -> Iterator[None]:
-    """Ctrl-C and SIGTERM are how a live run ends: it stops and keeps what there is. The second one interrupts that."""
-    import signal
-
-    def end(number: int, _frame: Any) -> None:
-        for again in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(again, signal.default_int_handler)
-        live.stop()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def read_options(
@@ -202,7 +184,12 @@ def _half_of_the_cores() -> int:
 
 
 def _predict(
-    options: argparse.Namespace, live: Live, predictor: Predictor, statistics: Statistics, alone: float
+    options: argparse.Namespace,
+    feed: Capture,
+    live: Live,
+    predictor: Predictor,
+    statistics: Statistics,
+    alone: float,
 ) -> int:
     import resource
     from contextlib import ExitStack
@@ -219,7 +206,7 @@ def _predict(
         if not (options.headless or options.benchmark):
             consumers.append(_show_in_window(options, live, open_things))
         if options.record:
-            recording = _begin_recording(options, live.feed, predictor)
+            recording = _begin_recording(options, feed, predictor)
         status = _Status(live, statistics, quiet=options.quiet)
         events: dict[str, int] = {}
         try:
@@ -248,36 +235,23 @@ def _predict(
         spent = (_processor_seconds(resource) - used) / frames
         _print_benchmark(options, live, statistics, alone, first or 0.0, spent)
     counts = live.counts
-    log.info("received %d = results %d + dropped %d + failed %d", *_plain(counts))
+    log.info("received %d = results %d + dropped %d + failed %d", *asdict(counts).values())
     return 0 if statistics.count else 1
 
 
-def _plain(counts: Any) -> tuple[int, int, int, int]:
-    return counts.received, counts.results, counts.dropped, counts.failed
-
-
-def _begin_recording(options: argparse.Namespace, feed: Feed, predictor: Predictor) -> Any:
-    from dataclasses import asdict
-
+def _begin_recording(options: argparse.Namespace, feed: Capture, predictor: Predictor) -> Any:
     from gasp.results.folder import ResultFolder
     from gasp.results.output_settings import OutputSettings
     from gasp.runs.folders import check_output
+    from gasp.runs.inputs import about_run
     from gasp.runs.recording import Recording
-    from gasp.video.live import read_address
 
     out = Path(options.record)
     check_output(out)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     outputs = OutputSettings(legend=options.legend, maps=options.maps)
-    about = {
-        "settings": predictor.settings.model_dump(mode="json"),
-        "outputs": asdict(outputs),
-        "cues": predictor.statements(),
-        "contributions": predictor.contributions(),
-        "weights": predictor.weights(),
-    }
-    folder = out / f"{read_address(options.source).slug}_{stamp}"
-    return Recording(feed, predictor, outputs.create(), ResultFolder(folder, about))
+    folder = ResultFolder(out / f"{feed.address.slug}_{stamp}", about_run(predictor, outputs))
+    return Recording(feed, predictor, outputs.create(), folder)
 
 
 def _show_in_window(options: argparse.Namespace, live: Live, open_things: Any) -> Consumer:
@@ -453,7 +427,6 @@ def _print_benchmark(
 ) -> None:
     import platform
 
-    counts = live.counts
     found = {
         **statistics.plain(),
         "source_rate": round(live.feed.fps, 2),
@@ -465,7 +438,7 @@ def _print_benchmark(
         "first_result_s": round(first, 2),
         "processor_ms_per_frame": round(1000 * spent, 1),
         "look_ahead_frames": live.latency_frames,
-        **{name: getattr(counts, name) for name in ("received", "results", "dropped", "failed")},
+        **asdict(live.counts),
         "machine": f"{platform.processor() or platform.machine()}, {platform.system()}",
         "threads": options.threads or _half_of_the_cores(),
     }

@@ -200,11 +200,11 @@ class Live:
                 taken = time.monotonic_ns()
                 level = self._level.value
                 every = self.settings.update * (2 if level else 1)
-                small = shrink(captured.frame.image)
-                if held is None or age + 1 >= every or held.small.shape != small.shape:
-                    held, age = self._look(captured, level), 0
-                else:
+                small = shrink(captured.frame.image) if held is not None and age + 1 < every else None
+                if held is not None and small is not None and small.shape == held.small.shape:
                     held, age = replace(held, small=small), age + 1
+                else:
+                    held, age = self._look(captured, level), 0
                 self._looked.put(_Looked(captured, held, age, level, taken, time.monotonic_ns()))
         except Exception as error:  # told where results are taken
             self._looked.put(error)

@@ -101,25 +101,28 @@ def predict_input(
     cancel: Callable[[], bool] | None = None,
 ) -> RunSummary:
     """Predicts one input into ``folder``. Raises :class:`~gasp.errors.GaspError`."""
-    settings = predictor.settings
-    about = {
-        "settings": settings.model_dump(mode="json"),
-        "outputs": asdict(outputs),
-        "cues": predictor.statements(),
-        "contributions": predictor.contributions(),
-        "weights": predictor.weights(),
-    }
     with open_source(Path(path)) as source:
         return run(
             source,
             predictor,
-            outputs.create(settings.every),
-            ResultFolder(folder, about),
+            outputs.create(predictor.settings.every),
+            ResultFolder(folder, about_run(predictor, outputs)),
             decisive={"outputs": asdict(outputs)},
             overwrite=overwrite,
             report=report,
             cancel=cancel,
         )
+
+
+def about_run(predictor: Predictor, outputs: OutputSettings) -> dict[str, Any]:
+    """What the manifest of a run says of settings, outputs, cues and weights."""
+    return {
+        "settings": predictor.settings.model_dump(mode="json"),
+        "outputs": asdict(outputs),
+        "cues": predictor.statements(),
+        "contributions": predictor.contributions(),
+        "weights": predictor.weights(),
+    }
 
 
 def _note(journal: Journal, name: str, reason: str | None) -> None:

@@ -13,6 +13,7 @@ from gasp.pipeline.pieces import Ended, Predicted, Span
 from gasp.pipeline.prediction import Prediction
 from gasp.pipeline.predictor import Predictor
 from gasp.results.folder import RunFolder
+from gasp.results.manifest import describe_input
 from gasp.results.sink import Sink
 from gasp.runs.run import Job, RunSummary, output_errors
 from gasp.video import Frame, SoundStream, VideoSource
@@ -123,11 +124,7 @@ class Recording:
     def _begin(self, width: int, height: int) -> Job:
         source = Recorded(self._feed)
         source.width, source.height = width, height
-        facts = {
-            "name": source.name, "path": None, "sha256": None, "width": width, "height": height, "pixel_aspect": 1.0,
-            "display_width": width, "display_height": height, "fps": source.fps, "duration": None,
-            "frame_count": None, "start_time": 0.0, "has_sound": False,
-        }  # fmt: skip
+        facts = describe_input(source)
         with output_errors(self.folder):
             kept = self._work.begin(None, {"input": facts}, anew=True)
         return Job(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeAlias
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
@@ -17,20 +21,11 @@ def uninterrupted() -> Iterator[None]:
 
     Python delivers signals to the main thread only; elsewhere nothing needs to be done.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     waiting: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        waiting.append(number)
-
-    handlers = {number: signal.signal(number, remember) for number in _SIGNALS}
     try:
-        yield
+        with _handled(lambda number, _frame: waiting.append(number)):
+            yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         for arrived in waiting:
             signal.raise_signal(arrived)
 
@@ -62,16 +57,35 @@ def noted_end() -> Iterator[threading.Event]:
     Elsewhere than in the main thread nothing sets it: whoever runs us there deals with signals.
     """
     asked = threading.Event()
+    with _handled(lambda _number, _frame: asked.set()):
+        yield asked
+
+
+@contextmanager
+def told_to_end(end: Callable[[], None]) -> Iterator[None]:
+    """The first request to end (Ctrl-C or SIGTERM) calls ``end``; the second one interrupts, like Ctrl-C.
+
+    Elsewhere than in the main thread nothing calls it: whoever runs us there deals with signals.
+    """
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        for again in _SIGNALS:
+            signal.signal(again, signal.default_int_handler)
+        end()
+
+    with _handled(handle):
+        yield
+
+
+@contextmanager
+def _handled(handler: Handler) -> Iterator[None]:
+    """Both signals go to ``handler`` within the block, where Python delivers them: in the main thread."""
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield
         return
-
-    def note(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-
-    handlers = {number: signal.signal(number, note) for number in _SIGNALS}
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
     try:
-        yield asked
+        yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for number, earlier in before.items():
+            signal.signal(number, earlier if earlier is not None else signal.SIG_DFL)

@@ -18,8 +18,8 @@ from gasp.errors import InputError
 from gasp.messages import Limits, Message, ProtocolError, read_message, write_message
 from gasp.video.frames import Frame
 from gasp.video.live.addresses import Address, is_there
-from gasp.video.live.feed import Captured, Feed, FeedEndedError, merge_sound
-from gasp.video.live.mailbox import ClosedError, Mailbox, Policy
+from gasp.video.live.feed import BoxedFeed, Captured
+from gasp.video.live.mailbox import Policy
 from gasp.video.live.ring import Ring
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class CaptureSettings:
     speed: float = 1.0
 
 
-class Capture(Feed):
+class Capture(BoxedFeed):
     """Frames of an :class:`~gasp.video.live.addresses.Address` while they happen.
 
     :meth:`open` starts it and waits for the first frame. Two threads read and watch, whatever happens to the process.
@@ -76,15 +76,15 @@ class Capture(Feed):
         self.label = address.label
         self.settings = settings or CaptureSettings()
         self.policy: Policy = self.settings.policy or ("every" if address.kind == "file" else "newest")
+        super().__init__(self.policy)
         self.clock = "media" if address.paced else "capture"
         self.width = self.height = 0
         self.fps = 25.0
         self.has_sound = False
         self.states: Counter[State] = Counter()
         self.reason = ""
-        self._address = address
+        self.address = address
         self._on_state = on_state
-        self._box: Mailbox[Captured] = Mailbox(self.policy, merge_sound)
         self._closing = threading.Event()
         self._first = threading.Event()
         self._ring: Ring | None = None
@@ -112,21 +112,6 @@ class Capture(Feed):
         """See :class:`Feed`."""
         return self._state
 
-    @property
-    def received(self) -> int:
-        """See :class:`Feed`."""
-        return self._box.received
-
-    @property
-    def dropped(self) -> int:
-        """See :class:`Feed`."""
-        return self._box.dropped
-
-    @property
-    def taken(self) -> int:
-        """See :class:`Feed`."""
-        return self._box.taken
-
     def open(self) -> Capture:
         """Start, and wait until the first frame is there.
 
@@ -142,13 +127,6 @@ class Capture(Feed):
             raise InputError(f"{self.label} cannot be opened: {reason}.")
         return self
 
-    def receive(self, timeout: float | None = None, *, newest: bool = False) -> Captured | None:
-        """See :class:`Feed`."""
-        try:
-            return self._box.get(timeout, newest=newest)
-        except ClosedError:
-            raise FeedEndedError from None
-
     def pause(self, paused: bool) -> None:
         """See :class:`Feed`. A file stands still; of other sources what comes is thrown away."""
         if paused == self._paused or self._state in ("ended", "failed"):
@@ -162,7 +140,7 @@ class Capture(Feed):
         """End the process and the threads; frames that wait may still be taken."""
         self._closing.set()
         self._end_child()
-        self._box.close()
+        super().close()
         for thread in self._threads:
             if thread.ident is not None and thread is not threading.current_thread():
                 thread.join(5)
@@ -199,7 +177,7 @@ class Capture(Feed):
                 if message is None:
                     self.reason = self.reason or "the process that reads it ended"
                     return False
-                if message.kind == "ended" and self._address.kind == "file":
+                if message.kind == "ended" and self.address.kind == "file":
                     self._enter("ended")
                     return True
                 if message.kind in ("ended", "failed"):
@@ -253,16 +231,16 @@ class Capture(Feed):
         wait = min(LONGEST_WAIT, SHORTEST_WAIT * 2**self._waits) * random.uniform(0.75, 1.25)
         self._waits += 1
         self._enter("reconnecting", self.reason)
-        until, there = time.monotonic() + wait, is_there(self._address)
+        until, there = time.monotonic() + wait, is_there(self.address)
         while (left := until - time.monotonic()) > 0 and not self._closing.wait(min(LOOK_AROUND, left)):
-            before, there = there, is_there(self._address)
+            before, there = there, is_there(self.address)
             if there and not before:  # it is back: nothing is won by waiting
                 return
 
     # --- the process --------------------------------------------------------------------------------------
 
     def _start_child(self) -> None:
-        settings, address = self.settings, self._address
+        settings, address = self.settings, self.address
         ring = self._ring = self._ring or Ring.create()
         asked = {
             **asdict(address), "ring": ring.path, "sound": settings.sound, "rate": settings.rate,

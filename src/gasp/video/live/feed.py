@@ -147,25 +147,11 @@ class Pulled(Feed):
                 stream.close()
 
 
-class Pushed(Feed):
-    """Frames pushed from Python, for example from a robot's own camera loop; any thread may push.
+class BoxedFeed(Feed):
+    """A feed whose frames come from another thread and wait in a mailbox, of which older ones may be dropped."""
 
-    Args:
-        fps: Frames per second to expect.
-        policy: What happens to frames that come too fast.
-        rate: Samples per second of the sound that is pushed.
-    """
-
-    label = "frames"
-
-    def __init__(self, fps: float = 25.0, policy: Policy = "newest", rate: int | None = None) -> None:
-        self.fps = fps
-        self.width = self.height = 0
-        self.has_sound = rate is not None
-        self.rate = rate
+    def __init__(self, policy: Policy) -> None:
         self._box: Mailbox[Captured] = Mailbox(policy, merge_sound)
-        self._count = 0
-        self._lock = threading.Lock()
 
     @property
     def received(self) -> int:
@@ -181,6 +167,38 @@ class Pushed(Feed):
     def taken(self) -> int:
         """See :class:`Feed`."""
         return self._box.taken
+
+    def receive(self, timeout: float | None = None, *, newest: bool = False) -> Captured | None:
+        """See :class:`Feed`."""
+        try:
+            return self._box.get(timeout, newest=newest)
+        except ClosedError:
+            raise FeedEndedError from None
+
+    def close(self) -> None:
+        """See :class:`Feed`."""
+        self._box.close()
+
+
+class Pushed(BoxedFeed):
+    """Frames pushed from Python, for example from a robot's own camera loop; any thread may push.
+
+    Args:
+        fps: Frames per second to expect.
+        policy: What happens to frames that come too fast.
+        rate: Samples per second of the sound that is pushed.
+    """
+
+    label = "frames"
+
+    def __init__(self, fps: float = 25.0, policy: Policy = "newest", rate: int | None = None) -> None:
+        super().__init__(policy)
+        self.fps = fps
+        self.width = self.height = 0
+        self.has_sound = rate is not None
+        self.rate = rate
+        self._count = 0
+        self._lock = threading.Lock()
 
     def push(
         self,
@@ -215,17 +233,6 @@ class Pushed(Feed):
 
     def end(self) -> None:
         """There are no more frames; those that wait are still predicted."""
-        self._box.close()
-
-    def receive(self, timeout: float | None = None, *, newest: bool = False) -> Captured | None:
-        """See :class:`Feed`."""
-        try:
-            return self._box.get(timeout, newest=newest)
-        except ClosedError:
-            raise FeedEndedError from None
-
-    def close(self) -> None:
-        """See :class:`Feed`."""
         self._box.close()
 
 
