@@ -124,7 +124,7 @@ class Capture(BoxedFeed):
         if not self._box.received:
             reason = self.reason or f"no picture came within {self.settings.open_timeout:g} s"
             self.close()
-            raise InputError(f"{self.label} cannot be opened: {reason}.")
+            raise InputError(f"{self.label} cannot be opened: {reason.rstrip('.')}.")
         return self
 
     def pause(self, paused: bool) -> None:
